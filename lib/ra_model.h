@@ -58,7 +58,10 @@ enum { RA_ARCHETYPES_DEFAULT = 16 };
 typedef struct ra_model_options {
     ra_backend *backend;      /* retained; NULL: the CPU with one thread */
     ra_sae_settings settings; /* replace, or add to, those in the file's metadata; {0}: none */
-    size_t archetypes;        /* T, for a checkpoint; 0: RA_ARCHETYPES_DEFAULT */
+    /* What the rows of its data are parts of, where the file does not say, or says only how many; rows 0: as in the file. Other
+     * rows for each than the file has are RA_ERR_SHAPE. */
+    ra_latent_items items;
+    size_t archetypes; /* T, for a checkpoint; 0: RA_ARCHETYPES_DEFAULT */
     /* For a model that answers while others may write its file (ra_model_check()): an artifact of at most
      * private_below bytes is read into memory of its own, a larger one stays mapped and has its digest taken. */
     bool steady;
@@ -154,7 +157,7 @@ typedef struct ra_model_info {
     bool has_statistics, has_layout;
     bool has_cofiring, has_quantiles, has_contrasts; /* parts of the statistics, and contrasts */
     size_t training_bins;                            /* of the course of the training; 0: unknown */
-    ra_latent_items items;                           /* that the rows of the statistics are parts of */
+    ra_latent_items items;                           /* that the rows of its data are parts of */
     size_t item_count;                               /* items whose codes are kept for each latent */
     bool has_tokens;                                 /* of the rows and items of the statistics */
     float coverage, hull_share, trace_cosine;        /* of the median atom; NaN: unknown */

@@ -49,7 +49,7 @@ static const ra_setting rows[] = {
     {"items", RA_SETTING_COUNT, AT(items), .max = 1024, .argument = "I",
         .help = "items whose codes are kept for a latent, all of them, of the largest value; 0: none (0)"},
     {"tokens", RA_SETTING_TEXT, AT(tokens), .argument = "FILE",
-        .help = "one JSON array of strings per item, its tokens; those of the items and rows that are kept are saved"},
+        .help = "the tokens of texts, one JSON array of strings per item; saved where they are needed"},
     {"classes", RA_SETTING_TEXT, AT(classes), .argument = "FILE",
         .help = "one class per data row, for identifiability"},
     {"directions", RA_SETTING_TEXT, AT(directions), .argument = "FILE",

@@ -41,7 +41,7 @@ static const ra_setting rows[] = {
     {"item_shape", RA_SETTING_TEXT, AT(item_shape), .argument = "[SKIP+]HxW",
         .help = "rows are parts of items: HxW patches or N tokens, after SKIP class and register tokens"},
     {"tokens", RA_SETTING_TEXT, AT(tokens), .argument = "FILE",
-        .help = "one JSON array of strings per item, its tokens"},
+        .help = "the tokens of texts, one JSON array of strings per item"},
     {"items", RA_SETTING_COUNT, AT(items), .max = 1024, .fallback = "4", .argument = "I",
         .help = "items whose codes are kept for a latent; 0: none"},
     {"listen", RA_SETTING_TEXT, AT(listen), .argument = "HOST:PORT",
@@ -161,7 +161,7 @@ static ra_status explore(int argc, char **argv, ra_error *err) {
     if (!flags.serve) return RA_OK;
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
-    const serving_options options = {flags.listen, flags.media, flags.media_url};
+    const serving_options options = {flags.listen, flags.media, flags.media_url, NULL};
     return serve_files(&output, 1, &options, err);
 }
 

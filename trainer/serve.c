@@ -7,7 +7,7 @@
 
 static struct serve_flags {
     uint64_t known;
-    const char *listen, *media, *media_url;
+    const char *listen, *media, *media_url, *item_shape;
     model_choice model;
 } flags;
 
@@ -21,6 +21,8 @@ static const ra_setting rows[] = {
         .help = "a folder with the pictures and sounds of the rows, under their labels"},
     {"media_url", RA_SETTING_TEXT, AT(media_url), .argument = "TEMPLATE",
         .help = "their address, with {label}, {path}, {row} or {item} in it"},
+    {"item_shape", RA_SETTING_TEXT, AT(item_shape), .argument = "[SKIP+]HxW",
+        .help = "rows are parts of items, HxW patches or N tokens, where the file does not say"},
 };
 /* clang-format on */
 
@@ -33,7 +35,7 @@ static ra_status check_files(char **files, int count, ra_error *err) {
 }
 
 static ra_status serve(int argc, char **argv, ra_error *err) {
-    const serving_options options = {flags.listen, flags.media, flags.media_url};
+    const serving_options options = {flags.listen, flags.media, flags.media_url, flags.item_shape};
     RA_TRY(check_files(argv, argc, err));
     return serve_files((const char *const *)argv, (size_t)argc, &options, err);
 }

@@ -193,6 +193,9 @@ ra_status ra_model_open_statistics(ra_model *model, const ra_safetensors *file, 
 ra_status ra_model_open_contrasts(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_cofiring(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_quantiles(ra_model *model, const ra_safetensors *file, ra_error *err);
+/* given: the shape of ra_model_options. */
+ra_status ra_model_open_item_shape(ra_model *model, const ra_safetensors *file, const ra_latent_items *given,
+                                   ra_error *err);
 ra_status ra_model_open_items(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_tokens(ra_model *model, const ra_safetensors *file, ra_error *err);
 ra_status ra_model_open_labels(ra_model *model, const ra_safetensors *file, ra_error *err);

@@ -52,6 +52,26 @@ static ra_status check_dictionary(const char *words, ra_error *err) {
     return split_dictionary(words, &item, err);
 }
 
+/* The name before the '=', and the shape after it. */
+static ra_status split_shape(const char *words, settings_dictionary_item *item, ra_latent_items *items,
+                             ra_error *err) {
+    RA_TRY(split_dictionary(words, item, err));
+    if (ra_latent_items_parse(item->path, items)) return RA_OK;
+    RA_FAIL(err, RA_ERR_ARGUMENT,
+            "\"%s\" is not the shape of items; expected the rows of one, as 77 tokens, 16x16 patches, or "
+            "5+16x16 after "
+            "5 class and register tokens",
+            item->path);
+}
+
+static ra_status check_shape(const char *words, ra_error *err) {
+    const char *equals = strchr(words, '=');
+    settings_dictionary_item item;
+    ra_latent_items items;
+    if (!equals || !equals[1]) RA_FAIL(err, RA_ERR_ARGUMENT, "\"%s\" is not NAME=[SKIP+]HxW", words);
+    return split_shape(words, &item, &items, err);
+}
+
 static ra_status check_address(const char *words, ra_error *err) {
     http_address address;
     return http_address_parse(words, &address, err);
@@ -159,6 +179,9 @@ static const ra_setting rows[] = {
     {"media_url", LIST(media_url), .check = media_check_url, .argument = "NAME=TEMPLATE",
         .help = "the address of the media of a row, with {label}, {path} (the label with its slashes), {row} or {item} in it; "
                 "without http:// or https:// a file of --media (may be repeated)"},
+    {"item_shape", LIST(item_shape), .check = check_shape, .argument = "NAME=[SKIP+]HxW",
+        .help = "the rows of dictionary NAME are parts of items, HxW patches or N tokens after SKIP class and register tokens, "
+                "where its file does not say; may be repeated"},
     {"sandbox", NAME(sandbox), .names = sandbox_modes, .fallback = "on", .argument = "MODE",
         .help = "once it serves, open no file but those of its settings, start no program, make no connection: on as far as the "
                 "system can, require (or do not start), or off"},
@@ -233,6 +256,39 @@ settings_dictionary_item settings_dictionary(const settings *chosen, size_t i) {
     return item;
 }
 
+void settings_items(const settings *chosen, const char *name, ra_latent_items *items) {
+    for (size_t i = 0; i < chosen->item_shape.count; i++) {
+        settings_dictionary_item item;
+        ra_latent_items given = {0};
+        ra_error impossible; /* it was checked */
+        (void)split_shape(chosen->item_shape.items[i], &item, &given, &impossible);
+        if (strcmp(item.name, name) == 0) *items = given;
+    }
+}
+
+static bool is_served(const settings *read, const char *name) {
+    for (size_t i = 0; i < read->dictionary.count; i++)
+        if (strcmp(settings_dictionary(read, i).name, name) == 0) return true;
+    return read->dictionary_dir != NULL; /* whose files may come later */
+}
+
+static ra_status check_shapes(const settings *read, ra_error *err) {
+    settings_dictionary_item first, second;
+    ra_latent_items items;
+    for (size_t i = 0; i < read->item_shape.count; i++) {
+        RA_TRY(split_shape(read->item_shape.items[i], &second, &items, err));
+        if (!is_served(read, second.name))
+            RA_FAIL(err, RA_ERR_ARGUMENT, "--item-shape is about dictionary \"%s\", which is not served",
+                    second.name);
+        for (size_t j = 0; j < i; j++) {
+            RA_TRY(split_shape(read->item_shape.items[j], &first, &items, err));
+            if (strcmp(first.name, second.name) == 0)
+                RA_FAIL(err, RA_ERR_ARGUMENT, "the shape of the items of \"%s\" is given twice", first.name);
+        }
+    }
+    return RA_OK;
+}
+
 static ra_status check_names(const settings *read, ra_error *err) {
     for (size_t i = 0; i < read->dictionary.count; i++)
         for (size_t j = 0; j < i; j++) {
@@ -247,6 +303,7 @@ static ra_status check_names(const settings *read, ra_error *err) {
 /* Checks that need several settings. */
 static ra_status check_together(const settings *read, ra_error *err) {
     RA_TRY(check_names(read, err));
+    RA_TRY(check_shapes(read, err));
     if (!read->tls_certificate != !read->tls_key)
         RA_FAIL(err, RA_ERR_ARGUMENT, "%s is given without %s: https needs both",
                 read->tls_key ? "--tls-key" : "--tls-certificate",

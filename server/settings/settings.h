@@ -16,6 +16,7 @@
 
 #include "app/settings.h"
 #include "http/listener.h"
+#include "ra_latent_statistics.h"
 #include "ra_sae.h"
 
 /* What the command line asks of the program, besides serving or instead of it. */
@@ -64,6 +65,7 @@ typedef struct settings {
     const char *keys;                          /* NULL: no keys are asked for */
     int metrics_access;                        /* auth_scope: what /metrics asks for */
     settings_list media, media_url;            /* "NAME=DIR", "NAME=TEMPLATE": serving/media.h */
+    settings_list item_shape;                  /* "NAME=[SKIP+]HxW" each: settings_items() */
     settings_list cors_origin;                 /* "https://example.org", or one "*" */
     int log_format, log_level;                 /* log_format, ra_log_level */
     int sandbox;                               /* sandbox_mode: sandbox.h */
@@ -87,6 +89,9 @@ typedef struct settings_dictionary_item {
 } settings_dictionary_item;
 
 settings_dictionary_item settings_dictionary(const settings *chosen, size_t i);
+
+/* *items <- the shape of the items of a dictionary, if one is given; else it stays. */
+void settings_items(const settings *chosen, const char *name, ra_latent_items *items);
 
 void settings_help(FILE *out);
 int settings_wrong(const ra_error *err); /* prints it on stderr; returns the exit status */

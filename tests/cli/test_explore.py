@@ -66,6 +66,8 @@ class Explore(Case):
         with Serving("serve", kept, self.path("digits.checkpoint.safetensors"), *FREE) as served:
             self.assertEqual([one["name"] for one in served.get("/v1/dictionaries")["dictionaries"]], ["digits", "digits-2"])
             self.assertEqual(served.stop()[0], 0)
+        with Serving("serve", kept, *FREE, "--item-shape", "1+1x2") as served:
+            self.assertEqual(served.get("/v1/dictionaries/digits")["item_shape"], {"rows": 3, "skip": 1, "height": 1, "width": 2})
 
     def test_what_fails_is_said_once(self):
         done = self.run_rasae("explore", self.path("digits.checkpoint.safetensors"), LABELS, "-o", self.path("o"))

@@ -102,7 +102,7 @@ class Server(Daemon):
         os.mkdir(self.file("media"))
         with open(os.path.join(self.file("media"), "dog.png"), "wb") as file:
             file.write(b"\x89PNG\r\n\x1a\n" + bytes(64))
-        super().__init__(*given, "--media", "words=" + self.file("media"), "--media-url", "words={item}.png", "--keys", keys,
+        super().__init__(*given, "--media", "words=" + self.file("media"), "--media-url", "words={item}.png", "--item-shape", "words=2x2", "--keys", keys,
                          *(("--state", self.file("state")) if state else ()), *arguments)
         for path, body in (("lists/zoo", {"atoms": [5, 1]}), ("atoms/5/label", {"label": "dog"})) if state else ():
             made = self.request("PUT", "/v1/dictionaries/words/" + path, json.dumps(body),

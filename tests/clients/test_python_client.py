@@ -369,7 +369,7 @@ class Measured(unittest.TestCase):
             for command in (["fuse", golden("topk-mse.final.safetensors"), "-o", path],
                             ["eval", path, x, "--item-shape", "4+60", "--items", "3", "--tokens", tokens, "--save", path], ["layout", path, "-o", path]):
                 subprocess.run([rasae, *command], check=True, stdout=subprocess.DEVNULL)
-            with Daemon("--dictionary", "topk=" + path) as daemon:
+            with Daemon("--dictionary", "topk=" + path, "--item-shape", "topk=4+6x10") as daemon:
                 topk = Client("http://%s:%d" % daemon.address).dictionary("topk")
                 self.assertTrue(topk.info.has_statistics and topk.info.has_layout)
                 rows, client = np.load(x).astype(np.float32)[:3], Client("http://%s:%d" % daemon.address)
@@ -474,7 +474,7 @@ class Measured(unittest.TestCase):
 
     def items(self, topk, codes):
         """items() against all codes."""
-        self.assertEqual(topk.info.item_shape, {"rows": 64, "skip": 4, "height": None, "width": None})
+        self.assertEqual(topk.info.item_shape, {"rows": 64, "skip": 4, "height": 6, "width": 10})
         self.assertEqual((topk.info.item_count, topk.info.media_url, topk.info.has_tokens), (3, None, True))
         for row in topk.atom(5, "statistics").statistics.top:
             self.assertEqual(row.token, "t%d" % (row.item * (row.position - 4)) if row.position >= 4 else None)

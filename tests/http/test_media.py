@@ -210,6 +210,43 @@ class Rows(unittest.TestCase):
         # Statistics have no labels; those of the trace and the points are from training.
         self.check(measured, "/{path}.png", None, lambda row, item, label: "/%s.png" % label if label is not None else None)
 
+    def test_a_shape_from_the_operator(self):
+        measured = os.path.join(self.folder, "shaped")
+        for path in self.checkpoint, self.path:  # neither says what its rows are parts of
+            self.check(path, "/{item}.png", lambda row: divmod(row, 7), lambda row, item, label: "/%d.png" % item,
+                       flags=("--item-shape", "d=1+2x3"))
+        rasae("eval", self.path, self.half, "--basic", "--item-shape", "12", "--items", 2, "--save", measured)
+        self.check(measured, "/{item}.png", lambda row: divmod(row, 12), lambda row, item, label: "/%d.png" % item,
+                   limit=900, flags=("--item-shape", "d=3x4"))
+        with Daemon("--dictionary", "d=" + measured) as daemon:
+            plain = daemon.get("/v1/dictionaries/d")
+        with Daemon("--dictionary", "d=" + measured, env={"RASAED_ITEM_SHAPE": "d=3+3x3"}) as daemon:
+            told = daemon.get("/v1/dictionaries/d")
+            self.assertEqual(told.json["item_shape"], {"rows": 12, "skip": 3, "height": 3, "width": 3})
+            self.assertEqual(daemon.get("/v1/dictionaries/d/atoms/3/items").json["shape"], told.json["item_shape"])
+            self.assertNotEqual(told.json["revision"], plain.json["revision"])
+            self.assertEqual(told.json["digest"], plain.json["digest"])
+        for shape in "d=13", "d=4x4":
+            done = run("--dictionary", "d=" + measured, "--item-shape", shape)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("shaped: its items have 12 rows each, but the shape that was given for them, %s, has" % shape[2:], done.stderr)
+        self.assertEqual(run("--dictionary", "d=" + measured, "--item-shape", "x=12").returncode, 2)
+
+    def test_a_reload_of_other_items_changes_nothing(self):
+        served = os.path.join(self.folder, "served")
+        rasae("eval", self.path, self.half, "--basic", "--item-shape", "12", "--items", 2, "--save", served)
+        key, keys = {"Authorization": "Bearer the-key-that-administers"}, os.path.join(self.folder, "keys")
+        with open(keys, "w", encoding="utf-8") as file:
+            file.write("admin the-key-that-administers\n")
+        os.chmod(keys, 0o600)
+        with Daemon("--dictionary", "d=" + served, "--item-shape", "d=3x4", "--keys", keys) as daemon:
+            before = daemon.get("/v1/dictionaries/d/atoms/3/items", headers=key).body
+            rasae("eval", self.path, self.half, "--basic", "--item-shape", "6", "--items", 2, "--save", served)
+            reply = daemon.request("POST", "/v1/dictionaries/d/reload", "{}", {**key, "Content-Type": "application/json"})
+            self.assertEqual(reply.status, 422)
+            self.assertIn("its items have 6 rows each", reply.json["detail"])
+            self.assertEqual(daemon.get("/v1/dictionaries/d/atoms/3/items", headers=key).body, before)
+
     def test_rows_of_other_data_have_no_item(self):
         """The statistics are of the first half of the rows of training."""
         measured = os.path.join(self.folder, "half")

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { USUAL_PORT = 7777, NAME_MOST = 64, FLAGS_OF_A_FILE = 6 };
+enum { USUAL_PORT = 7777, NAME_MOST = 64, FLAGS_OF_A_FILE = 8 };
 
 const char *serving_program(void) {
     static char path[PATH_MAX];
@@ -82,6 +82,7 @@ static ra_status make_words(const char *const *files, size_t count, const servin
         RA_TRY(add_flag(words, &used, "--dictionary", name, files[i], err));
         RA_TRY(add_flag(words, &used, "--media", name, options->media, err));
         RA_TRY(add_flag(words, &used, "--media-url", name, options->media_url, err));
+        RA_TRY(add_flag(words, &used, "--item-shape", name, options->item_shape, err));
     }
     return RA_OK;
 }

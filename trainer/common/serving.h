@@ -8,10 +8,10 @@
 
 #include "common/command.h"
 
-/* How to serve. listen: "HOST:PORT"; NULL: port 7777 of this machine, or a free one if that is taken. media, media_url: of
- * each dictionary, as rasaed has them without the name; NULL: none. */
+/* How to serve. listen: "HOST:PORT"; NULL: port 7777 of this machine, or a free one if that is taken. media, media_url,
+ * item_shape: of each dictionary, as rasaed has them without the name; NULL: none. */
 typedef struct serving_options {
-    const char *listen, *media, *media_url;
+    const char *listen, *media, *media_url, *item_shape;
 } serving_options;
 
 /* Serves files under names made of theirs: acts/words.fused.safetensors is `words`. Returns only if it fails. */

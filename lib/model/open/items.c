@@ -51,12 +51,28 @@ void ra_latent_items_text(const ra_latent_items *items, char text[RA_LATENT_ITEM
 
 /* ---- opening ------------------------------------------------------------------------------------------ */
 
-static ra_status open_shape(ra_model *model, const ra_safetensors *file, ra_error *err) {
-    const char *text = ra_safetensors_metadata(file, shape_key);
-    if (text && !ra_latent_items_parse(text, &model->statistics.items))
+/* A given shape has as many rows as the items of the file. */
+static ra_status check_given(const ra_model *model, const ra_safetensors *file, const ra_latent_items *stated,
+                             const ra_latent_items *given, ra_error *err) {
+    char text[RA_LATENT_ITEMS_TEXT];
+    size_t rows = stated->rows ? stated->rows : ra_safetensors_find(file, names[CODES]) ? 1 : given->rows;
+    if (given->rows == rows) return RA_OK;
+    ra_latent_items_text(given, text);
+    RA_FAIL(err, RA_ERR_SHAPE,
+            "%s: its items have %zu rows each, but the shape that was given for them, %s, has %zu",
+            model->info.path, rows, text, given->rows);
+}
+
+ra_status ra_model_open_item_shape(ra_model *model, const ra_safetensors *file, const ra_latent_items *given,
+                                   ra_error *err) {
+    const char *text = model->info.from_checkpoint ? NULL : ra_safetensors_metadata(file, shape_key);
+    ra_latent_items stated = {0};
+    if (text && !ra_latent_items_parse(text, &stated))
         RA_FAIL(err, RA_ERR_FORMAT,
                 "%s: %s is \"%s\" in its metadata; expected the rows of an item, as 77, 16x16 or 5+16x16",
                 model->info.path, shape_key, text);
+    if (given->rows && !model->info.from_checkpoint) RA_TRY(check_given(model, file, &stated, given, err));
+    model->statistics.items = given->rows ? *given : stated;
     return RA_OK;
 }
 
@@ -92,7 +108,6 @@ ra_status ra_model_open_items(ra_model *model, const ra_safetensors *file, ra_er
     const char *path = model->info.path;
     size_t K = model->info.concepts;
     ra_tensor item, codes;
-    RA_TRY(open_shape(model, file, err));
     if (!ra_safetensors_find(file, names[ITEM]) && !ra_safetensors_find(file, names[CODES])) return RA_OK;
     RA_TRY(ra_safetensors_get(file, names[ITEM], &item, err));
     RA_TRY(ra_safetensors_get(file, names[CODES], &codes, err));

@@ -105,6 +105,7 @@ static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_mode
     RA_TRY(ra_model_open_training(model, file, err));
     RA_TRY(ra_model_open_contrasts(model, file, err));
     RA_TRY(ra_model_measure_provenance(model, err));
+    RA_TRY(ra_model_open_item_shape(model, file, &options->items, err));
     RA_TRY(ra_model_open_statistics(model, file, err));
     RA_TRY(ra_model_open_labels(model, file, err));
     RA_TRY(ra_model_index_points(model, err));

@@ -121,7 +121,7 @@ static ra_status open_tensors(const ra_model *model, const ra_safetensors *file,
 static ra_status open_statistics(ra_model *model, const ra_safetensors *file, ra_error *err) {
     ra_tensor tensors[TENSOR_COUNT];
     if (!has_statistics(file)) return RA_OK;
-    ra_latent_statistics statistics = {.concepts = model->info.concepts};
+    ra_latent_statistics statistics = {.concepts = model->info.concepts, .items = model->statistics.items};
     RA_TRY(read_rows(model, file, &statistics.rows, err));
     RA_TRY(open_tensors(model, file, tensors, err));
     statistics.bins = tensors[HISTOGRAM].shape[1];
@@ -189,10 +189,10 @@ size_t ra_model_statistics_tensors(const ra_latent_statistics *statistics, const
 
 ra_status ra_model_store_statistics(const ra_latent_statistics *statistics, ra_safetensors_writer *writer,
                                     ra_error *err) {
+    RA_TRY(ra_model_store_items(statistics, writer, err));
     if (!statistics->rows) return RA_OK;
     RA_TRY(ra_safetensors_writer_count(writer, rows_key, statistics->rows, err));
-    RA_TRY(ra_model_store_cofiring(statistics, writer, err));
-    return ra_model_store_items(statistics, writer, err);
+    return ra_model_store_cofiring(statistics, writer, err);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------- */

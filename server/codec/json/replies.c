@@ -74,7 +74,7 @@ void json_item_shape(text *out, const char *name, const ra_latent_items *items) 
 }
 
 static void items(text *out, const ra_model_info *info) {
-    if (info->has_statistics)
+    if (info->has_statistics || info->items.rows)
         json_item_shape(out, "item_shape", &info->items);
     else
         json_null(out, "item_shape");

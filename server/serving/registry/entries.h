@@ -54,6 +54,8 @@ struct registry {
     device_watch *device;
     ra_sae_settings settings;
     size_t private_below;
+    void (*items_of)(const void *context, const char *name, ra_latent_items *items);
+    const void *items_context;
     bool verify;
     store *changes;
     char *folder;

@@ -110,6 +110,8 @@ static ra_status open_model(registry *dictionaries, const entry *item, served *l
                                 .private_below = dictionaries->private_below,
                                 .verify = dictionaries->verify};
     RA_TRY(missing_settings(dictionaries, item->path, &options.settings, err));
+    if (dictionaries->items_of)
+        dictionaries->items_of(dictionaries->items_context, item->name, &options.items);
     ra_status status = ra_model_open(item->path, &options, &loaded->model, &why);
     loaded->on_cpu = status == RA_ERR_MEMORY && may_fall_back(dictionaries, item);
     if (loaded->on_cpu) return open_on_cpu(dictionaries, item, &options, why.message, &loaded->model, err);

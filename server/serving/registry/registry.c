@@ -26,6 +26,8 @@ ra_status registry_new(const registry_options *options, registry **out, ra_error
     dictionaries->device = options->device;
     dictionaries->settings = options->settings;
     dictionaries->private_below = options->private_below;
+    dictionaries->items_of = options->items_of;
+    dictionaries->items_context = options->items_context;
     dictionaries->verify = options->verify;
     dictionaries->changes = options->changes;
     dictionaries->folder = folder;

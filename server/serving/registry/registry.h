@@ -44,6 +44,9 @@ typedef struct registry_options {
     device_watch *device;     /* told when the device fails at a load; may be NULL */
     ra_sae_settings settings; /* for files whose metadata lacks them; a setting in a file always wins */
     size_t private_below;     /* of ra_model_options */
+    /* The shape of the items of a dictionary, where the operator gave one; else *items stays. NULL: he gave none. */
+    void (*items_of)(const void *context, const char *name, ra_latent_items *items);
+    const void *items_context; /* lives longer than the registry */
     store *changes;     /* what is kept of dictionaries; lives longer than the registry. NULL: nothing is */
     bool verify;        /* likewise */
     const char *folder; /* copied; every NAME.safetensors in it may be served. NULL: none */

@@ -114,6 +114,37 @@ START_TEST(test_dictionaries_come_from_one_source) {
 }
 END_TEST
 
+START_TEST(test_shapes_of_items) {
+    static const char content[] =
+        "dictionary = a=1\ndictionary = b=2\nitem_shape = a=5+16x16\nitem_shape = b=77\n";
+    const char *path = test_write("conf", content, strlen(content));
+    ra_latent_items items = {0};
+    settings chosen;
+    ra_ok(READ(&chosen, "--config", path));
+    settings_items(&chosen, "a", &items);
+    ck_assert(items.rows == 261 && items.width == 16 && items.skip == 5);
+    settings_items(&chosen, "b", &items);
+    ck_assert(items.rows == 77 && items.width == 0 && items.skip == 0);
+    settings_items(&chosen, "c", &items);
+    ck_assert_uint_eq(items.rows, 77);
+    settings_close(&chosen);
+    ra_ok(READ(&chosen, "--dictionary-dir", "d", "--item-shape", "later=2x2"));
+    settings_close(&chosen);
+    static const char *const wrong[][2] = {
+        {"a", "\"a\" is not NAME=[SKIP+]HxW"},
+        {"a=", "is not NAME="},
+        {"a/b=2", "the name \"a/b\""},
+        {"a=x4", "\"x4\" is not the shape of items; expected the rows of one"},
+        {"a=2x0", "\"2x0\" is not"},
+        {"c=2", "about dictionary \"c\", which is not served"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        ra_fails(READ(&chosen, "--dictionary", "a=1", "--item-shape", wrong[i][0]), RA_ERR_ARGUMENT,
+                 wrong[i][1]);
+    ra_fails(READ(&chosen, "--dictionary", "a=1", "--item-shape", "a=2", "--item-shape", "a=2x1"),
+             RA_ERR_ARGUMENT, "the shape of the items of \"a\" is given twice");
+}
+END_TEST
+
 START_TEST(test_switches_and_origins) {
     static const char content[] = "watch = true\ncors_origin = https://a.org\ncors_origin = https://b.org\n";
     const char *path = test_write("conf", content, strlen(content));
@@ -384,7 +415,7 @@ END_TEST
 
 TEST_CASES(settings, test_defaults, test_every_kind_of_flag,
            test_flag_over_environment_over_file_over_default, test_dictionaries_come_from_one_source,
-           test_switches_and_origins, test_printed_settings_read_back, test_questions_stand_beside_settings,
-           test_memory_that_runs_out, test_refuses_wrong_flags, test_an_unknown_variable_is_refused,
-           test_sizes_have_units, test_refuses_wrong_lines_of_a_file,
+           test_shapes_of_items, test_switches_and_origins, test_printed_settings_read_back,
+           test_questions_stand_beside_settings, test_memory_that_runs_out, test_refuses_wrong_flags,
+           test_an_unknown_variable_is_refused, test_sizes_have_units, test_refuses_wrong_lines_of_a_file,
            test_help_names_every_setting_and_asks_for_nothing_else, test_a_probe_looks_at_flags_alone)

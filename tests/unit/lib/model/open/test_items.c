@@ -78,6 +78,74 @@ START_TEST(test_items_are_opened_and_written_again) {
 }
 END_TEST
 
+static ra_status open_shaped(const char *path, const char *shape, ra_model **model, ra_error *error) {
+    ra_model_options options = {0};
+    ck_assert(ra_latent_items_parse(shape, &options.items));
+    return ra_model_open(path, &options, model, error);
+}
+
+static void check_shape(const ra_model *model, const char *shape) {
+    char text[RA_LATENT_ITEMS_TEXT];
+    ra_latent_items_text(&ra_model_get_info(model)->items, text);
+    ck_assert_str_eq(text, shape);
+}
+
+/* A shape that is given takes the place of that in the file, if items have as many rows; then the content is another one. */
+START_TEST(test_a_shape_can_be_given) {
+    model_file file = {0};
+    ra_model *model = NULL, *plain;
+    ra_artifact *made[2];
+    with_items(&file);
+    const char *path = model_file_write(&file, "items.safetensors");
+    plain = model_open(path);
+    ra_ok(open_shaped(path, "1+4", &model, &err));
+    check_shape(model, "1+4");
+    ck_assert_uint_eq(ra_model_latent_statistics(model)->items.width, 0);
+    ra_ok(ra_artifact_new(plain, &made[0], &err));
+    ra_ok(ra_artifact_new(model, &made[1], &err));
+    ck_assert_str_ne(ra_artifact_digest(made[0]), ra_artifact_digest(made[1]));
+    for (int i = 0; i < 2; i++) ra_artifact_free(made[i]);
+    ra_model_release(plain);
+    ra_ok(ra_model_save(model, test_path("kept.safetensors"), RA_F32, &err));
+    ra_model_release(model);
+    model = model_open(test_path("kept.safetensors"));
+    check_shape(model, "1+4");
+    ra_model_release(model);
+    model = NULL;
+    ra_fails(
+        open_shaped(path, "2x2", &model, &err), RA_ERR_SHAPE,
+        "items.safetensors: its items have 5 rows each, but the shape that was given for them, 2x2, has 4");
+    model_file_text(&file, "latents.item_shape", NULL);
+    model_file_put(&file, "latents.item_codes", RA_F32, 2, FILE_K, I, (float[FILE_K * I]){3, 2, [6] = 1});
+    path = model_file_write(&file, "rows.safetensors");
+    ra_fails(open_shaped(path, "2x2", &model, &err), RA_ERR_SHAPE, "its items have 1 rows each");
+    ck_assert_ptr_null(model);
+    model_file_release(&file);
+}
+END_TEST
+
+/* Of a file without statistics, and of a checkpoint. */
+START_TEST(test_a_shape_of_rows_that_were_not_measured) {
+    for (int checkpoint = 0; checkpoint < 2; checkpoint++) {
+        model_file file = {0};
+        ra_model *model = NULL;
+        if (checkpoint)
+            model_file_checkpoint(&file);
+        else
+            model_file_artifact(&file);
+        ra_ok(open_shaped(model_file_write(&file, "bare.safetensors"), "5+16x16", &model, &err));
+        check_shape(model, "5+16x16");
+        ra_ok(ra_model_save(model, test_path("kept.safetensors"), RA_F32, &err));
+        ra_model_release(model);
+        model = model_open(test_path("kept.safetensors"));
+        check_shape(model, "5+16x16");
+        ck_assert_ptr_null(ra_model_latent_statistics(model));
+        ra_model_release(model);
+        model_file_release(&file);
+    }
+}
+END_TEST
+
 START_TEST(test_shapes_are_written_as_they_are_read) {
     static const char *const texts[] = {"77", "16x16", "5+16x16", "1+77"};
     static const ra_latent_items shapes[] = {{77, 0, 0}, {256, 16, 0}, {261, 16, 5}, {78, 0, 1}};
@@ -94,4 +162,5 @@ START_TEST(test_shapes_are_written_as_they_are_read) {
 END_TEST
 
 TEST_CASES_LOOP(open_items_spoilt, 0, sizeof rows / sizeof *rows, test_refuses_items_that_break_the_format)
-TEST_CASES(open_items, test_items_are_opened_and_written_again, test_shapes_are_written_as_they_are_read)
+TEST_CASES(open_items, test_a_shape_can_be_given, test_a_shape_of_rows_that_were_not_measured,
+           test_items_are_opened_and_written_again, test_shapes_are_written_as_they_are_read)
