@@ -104,10 +104,10 @@ const command command_export = {
     .about =
         "Makes a folder that the other program reads: SAELens (SAE.load_from_disk), overcomplete (load.py\n"
         "in the folder makes its object), Neuronpedia's batches of features, arrays of NumPy under\n"
-        "SAELens's names, tables, or the labels of the file, which rasae label and rasaed read. Numbers are "
-        "the model's own; a standardization and a BatchNorm are\n"
-        "multiplied into the weights. What a format cannot hold is refused, with the reason. Thresholds are\n"
-        "strict in SAELens and npz, so each is the next smaller float.\n",
+        "SAELens's names, tables, or the labels of the file, which rasae label and rasaed read. Numbers\n"
+        "are the model's own; a standardization and a BatchNorm are multiplied into the weights. What a\n"
+        "format cannot hold is refused, with the reason. Thresholds are strict in SAELens and npz, so each\n"
+        "is the next smaller float.\n",
     .example = "  rasae export words.safetensors --to saelens -o words-saelens\n"
                "  rasae export words.safetensors --to neuronpedia --set words --layer 6 -o batches\n",
     .min_arguments = 1,
