@@ -262,6 +262,7 @@ struct ra_workspace {
     ra_scratch query;         /* search: [chunk,d] unit queries */
     ra_scratch neighbor;      /* neighbors: [d] the atom */
     ra_scratch scores;        /* search: [K] from a device */
+    ra_scratch chosen;        /* search: the atoms among which it is, if they are few */
     ra_scratch ranked;        /* search: [K]; explain: [entries] */
     ra_scratch x_hat;         /* explain: [B,d] */
     ra_scratch share;         /* explain: [entries] contributions; edit: [count] */
@@ -305,6 +306,12 @@ ra_status ra_model_decode(const ra_model *model, ra_workspace *workspace, const 
 size_t ra_model_score_scratch(const ra_model *model, const ra_execution *execution, size_t count);
 ra_status ra_model_score(const ra_model *model, const ra_execution *execution, const float *queries,
                          size_t count, float *atoms, float *scores, ra_error *err);
+
+/* The same with n atoms: scores [count,n]. On the host; atoms has score_chosen_scratch() bytes. */
+size_t ra_model_score_chosen_scratch(const ra_model *model, size_t count);
+ra_status ra_model_score_chosen(const ra_model *model, const ra_execution *execution, const float *queries,
+                                size_t count, const int32_t *ids, size_t n, float *atoms, float *scores,
+                                ra_error *err);
 
 /* The most memory that a computation takes of an execution on a device. */
 size_t ra_model_encode_scratch(const ra_model *model);

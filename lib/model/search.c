@@ -7,7 +7,8 @@
  * These are scored again in float64 and sorted. So the answer does not depend on the backend, on the number
  * of queries at once, or on the position of an atom in D; equal atoms come in the order of their index.
  *
- * A device keeps the scores and finds a few more than k of the best; the answer is the same.
+ * A device keeps the scores and finds a few more than k of the best; the answer is the same. Of a search among an eighth
+ * of the atoms or fewer, the host reads only those.
  *
  * Queries are scaled to length one first: that changes no order, and keeps the scores of very large or very
  * small queries in the range of float32. */
@@ -20,6 +21,7 @@ enum {
     SCORE_NUMBERS = 4 << 20, /* at a time: this limits a chunk of queries */
     MOST_QUERIES = 256,
     SPARE = 32, /* a device finds so many more than k */
+    FEW = 8,    /* among so small a part of the atoms, reading those alone is quicker */
 };
 
 enum { QUERIES, SCORES, ATOMS, SPANS };
@@ -32,6 +34,9 @@ typedef struct search {
     ra_similarity metric;
     size_t except;         /* an atom that is not part of the answer, or no_atom */
     const uint64_t *among; /* the atoms that may be, a bit each; NULL: all */
+    size_t most;           /* how many those are */
+    const int32_t *chosen; /* [most] the same as a list; NULL: all */
+    bool scores_chosen;    /* those alone */
     ra_execution *execution;
     float *unit; /* [chunk,d] */
     ra_span spans[SPANS];
@@ -43,9 +48,11 @@ typedef struct search {
 /* Scores of one query with some atoms, or with all. */
 typedef struct list {
     const int32_t *id; /* the atoms; NULL: all */
-    float *score;
+    float *score;      /* in the order of the list, or of all atoms */
     size_t count;
+    bool by_atom;  /* the latter */
     bool are_keys; /* finite scores by the metric; otherwise: dot products */
+    bool is_part;  /* others have scores that are not larger */
 } list;
 
 static size_t queries_at_a_time(const ra_model *model, size_t count) {
@@ -68,6 +75,22 @@ size_t ra_model_search_scratch(const ra_model *model) {
     return ra_spans_bytes(spans, SPANS);
 }
 
+/* The list of the atoms. On a device, which scores all, bits are as good. */
+static ra_status choose(search *s, ra_workspace *workspace, ra_error *err) {
+    size_t words = (s->model->info.concepts + 63) / 64, n = 0;
+    void *values = NULL;
+    if (!s->among || s->execution->remote) return RA_OK;
+    RA_TRY(ra_scratch_reserve(&workspace->chosen, "the atoms of a search", s->most + 1, sizeof(int32_t),
+                              &values, err));
+    int32_t *chosen = values;
+    for (size_t w = 0; w < words; w++)
+        for (uint64_t bits = s->among[w]; bits && n < s->most; bits &= bits - 1)
+            chosen[n++] = (int32_t)(64 * w + (size_t)__builtin_ctzll(bits));
+    s->chosen = chosen;
+    s->scores_chosen = s->most <= s->model->info.concepts / FEW;
+    return RA_OK;
+}
+
 static ra_status reserve(search *s, ra_workspace *workspace, size_t chunk, ra_error *err) {
     const ra_model *model = s->model;
     size_t concepts = model->info.concepts, d = model->info.dimensions;
@@ -82,12 +105,15 @@ static ra_status reserve(search *s, ra_workspace *workspace, size_t chunk, ra_er
         RA_TRY(ra_scratch_reserve(&workspace->scores, "scores", concepts, sizeof(float), &values, err));
         s->row = values;
     }
+    RA_TRY(choose(s, workspace, err));
     measure_spans(model, s->execution, chunk, s->spans);
+    if (s->scores_chosen) s->spans[ATOMS].bytes = ra_model_score_chosen_scratch(model, chunk);
     return ra_execution_reserve(s->execution, "scores", s->spans, SPANS, err);
 }
 
 static bool is_out(const search *s, size_t k) {
-    return k == s->except || (s->among && !(s->among[k / 64] >> k % 64 & 1));
+    bool listed = !s->among || s->chosen; /* then those that are not in the list do not come here */
+    return k == s->except || (!listed && !(s->among[k / 64] >> k % 64 & 1));
 }
 
 /* The score by the metric for a float32 dot product with a unit query. False if the dot product is
@@ -125,19 +151,19 @@ static bool candidates(const search *s, double length, const list *from, size_t 
     size_t n = 0, kept = 0;
     float lowest = INFINITY, *score = from->score;
     for (size_t i = 0; i < from->count; i++) {
-        size_t k = from->id ? (size_t)from->id[i] : i;
-        if (score[i] < lowest) lowest = score[i];
+        size_t k = from->id ? (size_t)from->id[i] : i, at = from->by_atom ? k : i;
+        if (score[at] < lowest) lowest = score[at];
         if (is_out(s, k)) continue;
-        if (!from->are_keys && !rough(s, score[i], k, &score[i]))
-            score[i] = INFINITY;
-        else if (kept < s->k || score[i] > s->ranked[0].key)
-            ra_ranking_offer(s->ranked, &kept, s->k, (ra_ranked){score[i], (uint32_t)k});
+        if (!from->are_keys && !rough(s, score[at], k, &score[at]))
+            score[at] = INFINITY;
+        else if (kept < s->k || score[at] > s->ranked[0].key)
+            ra_ranking_offer(s->ranked, &kept, s->k, (ra_ranked){score[at], (uint32_t)k});
     }
     float least = kept < s->k ? -INFINITY : s->ranked[0].key - slack(s, length);
-    if (from->id && !(lowest < least)) return false;
+    if (from->is_part && !(lowest < least)) return false;
     for (size_t i = 0; i < from->count; i++) {
-        size_t k = from->id ? (size_t)from->id[i] : i;
-        if (score[i] >= least && !is_out(s, k)) s->ranked[n++].id = (uint32_t)k;
+        size_t k = from->id ? (size_t)from->id[i] : i, at = from->by_atom ? k : i;
+        if (score[at] >= least && !is_out(s, k)) s->ranked[n++].id = (uint32_t)k;
     }
     *found = n;
     return true;
@@ -153,8 +179,10 @@ static bool answer(const search *s, const float *query, double length, const lis
         ra_ranking_sort(s->ranked, n);
     } else { /* every atom is equally near to a query of zeros */
         size_t n = 0;
-        for (size_t k = 0; n < s->k; k++)
+        for (size_t i = 0; n < s->k; i++) {
+            size_t k = s->chosen ? (size_t)s->chosen[i] : i;
             if (!is_out(s, k)) s->ranked[n++] = (ra_ranked){0, (uint32_t)k};
+        }
     }
     for (size_t i = 0; i < s->k; i++) {
         ids[i] = s->ranked[i].id;
@@ -171,11 +199,14 @@ static double length_of(const float *query, size_t d) {
 
 static ra_status answer_from_host(const search *s, const float *queries, size_t n, size_t *ids, float *found,
                                   ra_error *err) {
-    size_t concepts = s->model->info.concepts, d = s->model->info.dimensions;
+    size_t scored = s->scores_chosen ? s->most : s->model->info.concepts, d = s->model->info.dimensions;
     (void)err;
     for (size_t q = 0; q < n; q++) {
         const float *query = queries + q * d;
-        const list whole = {.score = (float *)s->spans[SCORES].at + q * concepts, .count = concepts};
+        const list whole = {.id = s->chosen,
+                            .score = (float *)s->spans[SCORES].at + q * scored,
+                            .count = s->chosen ? s->most : scored,
+                            .by_atom = !s->scores_chosen};
         answer(s, query, length_of(query, d), &whole, ids + q * s->k, found + q * s->k);
     }
     return RA_OK;
@@ -196,7 +227,8 @@ static ra_status make_keys(const search *s, size_t n, ra_error *err) {
 
 static list best_of(const search *s, size_t q) {
     size_t from = s->best->start[q];
-    return (list){s->best->index + from, s->best->value + from, s->best->start[q + 1] - from, true};
+    return (list){
+        s->best->index + from, s->best->value + from, s->best->start[q + 1] - from, false, true, true};
 }
 
 /* The device keeps the scores and finds a few more than k of the best for each query. If these do not
@@ -215,7 +247,8 @@ static ra_status answer_from_device(const search *s, const float *queries, size_
     for (size_t q = 0; q < n; q++) {
         const float *query = queries + q * d;
         double length = length_of(query, d);
-        const list best = select ? best_of(s, q) : (list){0}, whole = {NULL, s->row, concepts, keys};
+        const list best = select ? best_of(s, q) : (list){0},
+                   whole = {NULL, s->row, concepts, false, keys, false};
         if (select && answer(s, query, length, &best, ids + q * s->k, found + q * s->k)) continue;
         RA_TRY(ra_execution_download(execution, scores + q * concepts, s->row, concepts, err));
         answer(s, query, length, &whole, ids + q * s->k, found + q * s->k);
@@ -233,7 +266,11 @@ static ra_status answer_chunk(search *s, const float *queries, size_t n, size_t 
         for (size_t i = 0; i < d; i++) s->unit[q * d + i] = (float)(query[i] * scale);
     }
     RA_TRY(ra_execution_upload(s->execution, s->unit, n * d, &s->spans[QUERIES], &unit, err));
-    RA_TRY(ra_model_score(s->model, s->execution, unit, n, s->spans[ATOMS].at, s->spans[SCORES].at, err));
+    if (s->scores_chosen)
+        RA_TRY(ra_model_score_chosen(s->model, s->execution, unit, n, s->chosen, s->most, s->spans[ATOMS].at,
+                                     s->spans[SCORES].at, err));
+    else
+        RA_TRY(ra_model_score(s->model, s->execution, unit, n, s->spans[ATOMS].at, s->spans[SCORES].at, err));
     return (s->execution->remote ? answer_from_device : answer_from_host)(s, queries, n, ids, found, err);
 }
 
@@ -280,7 +317,7 @@ ra_status ra_model_search_among(const ra_model *model, ra_workspace *workspace, 
         RA_FAIL(err, RA_ERR_ARGUMENT, "k is %zu; expected 1 to %zu, the number of atoms", k, most);
     RA_TRY(ra_model_check_rows("query", queries, count, model->info.dimensions, err));
     if (count == 0) return RA_OK;
-    search s = {.model = model, .k = k, .metric = metric, .except = no_atom, .among = among};
+    search s = {.model = model, .k = k, .metric = metric, .except = no_atom, .among = among, .most = most};
     return run(&s, workspace, queries, count, ids, scores, err);
 }
 

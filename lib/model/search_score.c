@@ -1,15 +1,21 @@
 /* The scores of all atoms for a chunk of queries, in float32. With a float32 D they are one matrix product.
  * Of a half-precision D, some atoms at a time are widened for a matrix product with many queries. For few
  * queries the time goes into reading D, not into arithmetic: then each atom is widened in the first-level
- * cache. */
+ * cache.
+ *
+ * Of a search among few of the atoms, only those are read: some of them at a time are put side by side, in the
+ * first-level cache for few queries and in scratch memory for a matrix product with many. */
 #include "model/model.h"
 #include "tensor/dots.h"
 #include "tensor/vectors.h"
+
+#include <string.h>
 
 enum {
     PART = 256,        /* atoms per part of the work */
     AT_ONCE = 4,       /* atoms that are widened at a time in the first-level cache, */
     CHUNK = 1024,      /* so many elements of each */
+    MOST_AT_ONCE = 64, /* of chosen atoms, in the same memory, where they are short */
     WIDENED = 1 << 20, /* numbers of D that are widened at a time for a matrix product */
 };
 
@@ -80,5 +86,68 @@ ra_status ra_model_score(const ra_model *model, const ra_execution *execution, c
         return score_widened(model, execution, queries, count, atoms, scores, err);
     score_job job = {&model->dictionary, queries, count, scores};
     ra_pool_run(ra_backend_pool(execution->stream.backend), ra_pool_parts(K, PART), score_part, &job);
+    return RA_OK;
+}
+
+/* ---- some atoms ---------------------------------------------------------------------------------------- */
+
+typedef struct chosen_job {
+    const ra_tensor *D;
+    const float *queries; /* [count,d] */
+    size_t count;
+    const int32_t *ids; /* [n] */
+    size_t n;
+    float *scores; /* [count,n] */
+} chosen_job;
+
+/* to [n,width] <- columns from .. from + width of these atoms. */
+static void gather(const ra_tensor *D, const int32_t *ids, size_t n, size_t from, size_t width, float *to) {
+    for (size_t i = 0; i < n; i++, to += width) {
+        const float *row = ra_row_widen(D->dtype, ra_tensor_row(D, (size_t)ids[i]), from, width, to);
+        if (row != to) memcpy(to, row, width * sizeof *to);
+    }
+}
+
+static void chosen_part(void *context, size_t part) {
+    const chosen_job *job = context;
+    size_t d = job->D->shape[1], last = (part + 1) * PART < job->n ? (part + 1) * PART : job->n;
+    size_t at_once = d < CHUNK ? AT_ONCE * CHUNK / d : AT_ONCE;
+    float chunk[AT_ONCE * CHUNK];
+    if (at_once > MOST_AT_ONCE) at_once = MOST_AT_ONCE;
+    for (size_t i = part * PART; i < last; i += at_once)
+        for (size_t from = 0; from < d; from += CHUNK) {
+            size_t width = d - from < CHUNK ? d - from : CHUNK;
+            ra_dots dots = {.a = job->queries + from,
+                            .lda = d,
+                            .m = job->count,
+                            .b = chunk,
+                            .ldb = width,
+                            .n = last - i < at_once ? last - i : at_once,
+                            .k = width};
+            gather(job->D, job->ids + i, dots.n, from, width, chunk);
+            ra_dots_run(&dots, 1, from ? 1 : 0, job->scores + i, job->n);
+        }
+}
+
+size_t ra_model_score_chosen_scratch(const ra_model *model, size_t count) {
+    if (count <= ra_dots_most_rows(model->info.dimensions)) return 0;
+    return atoms_at_a_time(model) * model->info.dimensions * sizeof(float);
+}
+
+ra_status ra_model_score_chosen(const ra_model *model, const ra_execution *execution, const float *queries,
+                                size_t count, const int32_t *ids, size_t n, float *atoms, float *scores,
+                                ra_error *err) {
+    size_t d = model->info.dimensions, step = atoms_at_a_time(model);
+    if (count <= ra_dots_most_rows(d)) {
+        chosen_job job = {&model->dictionary, queries, count, ids, n, scores};
+        ra_pool_run(ra_backend_pool(execution->stream.backend), ra_pool_parts(n, PART), chosen_part, &job);
+        return RA_OK;
+    }
+    for (size_t from = 0; from < n; from += step) {
+        size_t rows = n - from < step ? n - from : step;
+        gather(&model->dictionary, ids + from, rows, 0, d, atoms);
+        RA_TRY(ra_stream_gemm(execution->stream, false, true, count, rows, d, 1, queries, d, atoms, d, 0,
+                              scores + from, n, err));
+    }
     return RA_OK;
 }

@@ -189,6 +189,11 @@ START_TEST(test_a_serial_workspace_does_not_wait_for_the_pool) {
     ck_assert_int_eq(pthread_create(&thread, NULL, occupy, &heavy), 0);
     while (!atomic_load(&heavy.begun)) sched_yield();
     ra_ok(ra_model_search(model, serial, query, 1, BEST, RA_SIMILARITY_COSINE, ids[1], scores[1], &err));
+    uint64_t few[(K + 63) / 64] = {~(uint64_t)0, 1}; /* which are read one by one */
+    size_t one;
+    float best;
+    ra_ok(ra_model_search_among(model, serial, query, 1, few, 1, RA_SIMILARITY_COSINE, &one, &best, &err));
+    ck_assert_uint_le(one, 64);
     atomic_store(&heavy.over, true);
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     ck_assert_mem_eq(ids[0], ids[1], sizeof ids[0]);
@@ -266,6 +271,41 @@ START_TEST(test_search_among_some_atoms) {
 }
 END_TEST
 
+/* Few atoms are read one by one: short ones and long ones, of any type, for few queries and for many. */
+START_TEST(test_search_among_few_atoms) {
+    enum { K = 700, STEP = 9, MANY = 70, BEST = 5 };
+    (void)model_on_device(_i);
+    static const size_t widths[] = {5, 1100};
+    static const ra_dtype dtypes[] = {RA_F32, RA_F16, RA_BF16};
+    uint64_t among[(K + 63) / 64] = {0};
+    for (size_t i = 1; i < K; i += STEP) among[i / 64] |= (uint64_t)1 << i % 64;
+    for (size_t w = 0; w < 2; w++)
+        for (size_t t = 0; t < 3; t++) {
+            size_t D = widths[w], ids[MANY * BEST];
+            float scores[MANY * BEST], *queries = ra_malloc(MANY * D, sizeof *queries);
+            ra_model *model = make_model(K, D, dtypes[t]);
+            ra_workspace *workspace = NULL;
+            ra_ok(ra_workspace_new(&workspace, &err));
+            test_fill(queries, MANY * D, 6);
+            for (size_t count = 1; count <= MANY; count += MANY - 1) {
+                ra_ok(ra_model_search_among(model, workspace, queries, count, among, BEST,
+                                            RA_SIMILARITY_COSINE, ids, scores, &err));
+                for (size_t q = 0; q < count; q += 23) {
+                    expectation expected[K], left[K];
+                    size_t n = 0;
+                    expect(model, queries + q * D, RA_SIMILARITY_COSINE, SIZE_MAX, expected);
+                    for (size_t i = 0; i < K; i++)
+                        if (expected[i].id % STEP == 1) left[n++] = expected[i];
+                    check_found(left, ids + q * BEST, scores + q * BEST, BEST);
+                }
+            }
+            ra_free(queries);
+            ra_workspace_free(workspace);
+            ra_model_release(model);
+        }
+}
+END_TEST
+
 START_TEST(test_refuses_queries_that_make_no_sense) {
     enum { K = 6, D = 4 };
     ra_model *model = make_model(K, D, RA_F32);
@@ -316,7 +356,8 @@ END_TEST
 TEST_CASES_LOOP(model_search_shapes, 30, MODEL_DEVICES * sizeof shapes / sizeof *shapes,
                 test_search_equals_the_plain_loop)
 TEST_CASES_LOOP(model_search_devices, 30, MODEL_DEVICES, test_neighbors_leave_the_atom_itself_out,
-                test_search_among_some_atoms, test_atoms_at_the_edge_of_float32_are_ranked)
+                test_search_among_some_atoms, test_search_among_few_atoms,
+                test_atoms_at_the_edge_of_float32_are_ranked)
 TEST_CASES_LOOP(model_search_serial, 30, RA_F16 - RA_F32 + 1,
                 test_a_serial_workspace_does_not_wait_for_the_pool)
 TEST_CASES(model_search, test_answers_do_not_depend_on_what_computed_them,
