@@ -18,18 +18,42 @@ static size_t archetype_count(const ra_model *model, size_t atom) {
     return count;
 }
 
-static int by_number(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
+enum { DIGIT = 11, DIGITS = 1 << DIGIT };
+
+/* to <- from [count], by the digit at `shift`, equal ones in the order that they have. */
+static void sort_by_digit(const uint64_t *from, uint64_t *to, size_t count, unsigned shift) {
+    size_t starts[DIGITS] = {0}, sum = 0;
+    for (size_t i = 0; i < count; i++) starts[from[i] >> shift & (DIGITS - 1)]++;
+    for (size_t i = 0; i < DIGITS; i++) {
+        size_t here = starts[i];
+        starts[i] = sum;
+        sum += here;
+    }
+    for (size_t i = 0; i < count; i++) to[starts[from[i] >> shift & (DIGITS - 1)]++] = from[i];
 }
 
-/* pairs [entries] <- point and place in archetypes.index of each archetype, by point. Returns how many points. */
-static size_t sort_archetypes(const ra_model *model, uint64_t *pairs, size_t entries) {
-    size_t width = model->info.archetypes, n = 0, used = 0;
+/* pairs [2 entries] <- point and place in archetypes.index of each archetype, by point; returns where they begin. They
+ * come by place, so only the digits of the points are sorted. */
+static const uint64_t *sort_archetypes(const ra_model *model, uint64_t *pairs, size_t entries) {
+    size_t width = model->info.archetypes, n = 0;
+    uint64_t *spare = pairs + entries, largest = 0;
     for (size_t k = 0; k < model->info.concepts; k++)
-        for (size_t i = k * width, end = i + archetype_count(model, k); i < end; i++)
-            pairs[n++] = (uint64_t)model->archetype_index[i] << 32 | i;
-    qsort(pairs, entries, sizeof *pairs, by_number);
+        for (size_t i = k * width, end = i + archetype_count(model, k); i < end; i++) {
+            uint64_t point = (uint64_t)model->archetype_index[i];
+            pairs[n++] = point << 32 | i;
+            if (point > largest) largest = point;
+        }
+    for (unsigned shift = 32; largest; shift += DIGIT, largest >>= DIGIT) {
+        sort_by_digit(pairs, spare, entries, shift);
+        uint64_t *sorted = spare;
+        spare = pairs;
+        pairs = sorted;
+    }
+    return pairs;
+}
+
+static size_t count_points(const uint64_t *pairs, size_t entries) {
+    size_t used = 0;
     for (size_t i = 0; i < entries; i++) used += i == 0 || pairs[i] >> 32 != pairs[i - 1] >> 32;
     return used;
 }
@@ -61,9 +85,10 @@ ra_status ra_model_index_points(ra_model *model, ra_error *err) {
         RA_FAIL(err, RA_ERR_TOO_LARGE, "%s: %zu atoms of %zu archetypes are too many", model->info.path,
                 model->info.concepts, model->info.archetypes);
     for (size_t k = 0; k < model->info.concepts; k++) entries += archetype_count(model, k);
-    uint64_t *pairs = ra_malloc(entries, sizeof *pairs);
-    if (!pairs) RA_FAIL_MEMORY(err, what, entries * sizeof *pairs);
-    model->used = sort_archetypes(model, pairs, entries);
+    uint64_t *space = ra_malloc(2 * entries, sizeof *space);
+    if (!space) RA_FAIL_MEMORY(err, what, 2 * entries * sizeof *space);
+    const uint64_t *pairs = sort_archetypes(model, space, entries);
+    model->used = count_points(pairs, entries);
     ra_status status = ra_model_allocate(model, what, model->used, sizeof(uint32_t), &memory, err);
     if (status == RA_OK) model->use_point = memory;
     if (status == RA_OK)
@@ -74,7 +99,7 @@ ra_status ra_model_index_points(ra_model *model, ra_error *err) {
         model->use = memory;
         list_uses(model, pairs, entries);
     }
-    ra_free(pairs);
+    ra_free(space);
     return status;
 }
 

@@ -45,25 +45,37 @@ static void walk(const ra_model *model, take_label *take, void *context) {
 
 /* ---- different labels ---------------------------------------------------------------------------------- */
 
-/* A hash table of texts, open addressing; a text's number is the order in which it came. */
+/* A hash table of texts, open addressing; a text's number is the order in which it came. The same text is often the same
+ * memory, that of a point or of a row: those that came last are found by their address, which is much quicker. */
+typedef struct slot {
+    uint32_t number; /* + 1; 0: free */
+    uint32_t hash;
+} slot;
+
+enum { FIRST_CAPACITY = 1024, RECENT = 1 << 16 };
+
 typedef struct text_set {
     const char **texts; /* [count] */
-    uint32_t *slots;    /* [capacity] number + 1; 0: free */
+    slot *slots;        /* [capacity] */
     size_t count, capacity;
+    struct {
+        const char *text;
+        uint32_t number;
+    } * recent; /* [RECENT] by address */
     bool failed;
 } text_set;
 
-enum { FIRST_CAPACITY = 1024 };
-
-static uint64_t hash_of(const char *text) {
+static uint32_t hash_of(const char *text) {
     uint64_t hash = 14695981039346656037u; /* FNV-1a */
     for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 1099511628211u;
-    return hash ^ hash >> 32;
+    return (uint32_t)(hash ^ hash >> 32);
 }
 
-static uint32_t *slot_of(const text_set *set, const char *text) {
-    size_t at = hash_of(text) & (set->capacity - 1);
-    while (set->slots[at] && strcmp(set->texts[set->slots[at] - 1], text) != 0)
+/* That of the text, or a free one for it. */
+static slot *slot_of(const text_set *set, const char *text, uint32_t hash) {
+    size_t at = hash & (set->capacity - 1);
+    while (set->slots[at].number &&
+           (set->slots[at].hash != hash || strcmp(set->texts[set->slots[at].number - 1], text) != 0))
         at = (at + 1) & (set->capacity - 1);
     return &set->slots[at];
 }
@@ -71,91 +83,123 @@ static uint32_t *slot_of(const text_set *set, const char *text) {
 static void release_set(text_set *set) {
     ra_free(set->texts);
     ra_free(set->slots);
+    ra_free(set->recent);
     *set = (text_set){0};
 }
 
 static void grow(text_set *set) {
     size_t capacity = set->capacity ? 2 * set->capacity : FIRST_CAPACITY;
     const char **texts = ra_realloc(set->texts, capacity / 2, sizeof *texts);
-    uint32_t *slots = ra_calloc(capacity, sizeof *slots);
-    set->failed = !texts || !slots;
+    slot *slots = ra_calloc(capacity, sizeof *slots);
+    if (!set->recent) set->recent = ra_calloc(RECENT, sizeof *set->recent);
+    set->failed = !texts || !slots || !set->recent;
     if (texts) set->texts = texts;
     if (set->failed) {
         ra_free(slots);
         return;
     }
+    for (size_t i = 0; i < set->capacity; i++) { /* their texts differ: only the places are new */
+        if (!set->slots[i].number) continue;
+        size_t at = set->slots[i].hash & (capacity - 1);
+        while (slots[at].number) at = (at + 1) & (capacity - 1);
+        slots[at] = set->slots[i];
+    }
     ra_free(set->slots);
     set->slots = slots;
     set->capacity = capacity;
-    for (size_t i = 0; i < set->count; i++) *slot_of(set, set->texts[i]) = (uint32_t)i + 1;
 }
 
-/* The number of the text; SIZE_MAX when there is no memory. */
-static size_t number_of(text_set *set, const char *text) {
+enum { NO_LABEL = UINT32_MAX };
+
+/* The number of the text; NO_LABEL when there is no memory. */
+static uint32_t number_of(text_set *set, const char *text) {
     if (!set->failed && set->count >= set->capacity / 2) grow(set);
-    if (set->failed) return SIZE_MAX;
-    uint32_t *slot = slot_of(set, text);
-    if (!*slot) {
+    if (set->failed) return NO_LABEL;
+    size_t recent = ((uintptr_t)text >> 2 ^ (uintptr_t)text >> 16) & (RECENT - 1);
+    if (set->recent[recent].text == text) return set->recent[recent].number;
+    uint32_t hash = hash_of(text);
+    slot *found = slot_of(set, text, hash);
+    if (!found->number) {
         set->texts[set->count] = text;
-        *slot = (uint32_t)++set->count;
+        *found = (slot){(uint32_t)++set->count, hash};
     }
-    return *slot - 1;
+    set->recent[recent].text = text;
+    return set->recent[recent].number = found->number - 1;
 }
 
 /* ---- the owners of each -------------------------------------------------------------------------------- */
 
+/* Three walks over all labels in the same order: the first numbers them, the second counts how many owners each has, the third
+ * puts them in place. An atom's labels come together, so a repeated one has the same owner as the last. */
 typedef struct collector {
     text_set set;
+    uint32_t *numbers; /* of the labels, in the order of the walk; NO_LABEL: none */
+    size_t at;         /* of the walk */
     atom_labels *labels;
     size_t *last; /* [count] the last owner of each label, which is not taken twice */
-    size_t total;
 } collector;
 
-static void collect_text(void *context, const char *label, owner of) {
+static void take_number(void *context, const char *label, owner of) {
+    collector *own = context;
     (void)of;
-    if (label) (void)number_of(&((collector *)context)->set, label);
+    own->numbers[own->at++] = label ? number_of(&own->set, label) : NO_LABEL;
 }
 
-/* Once to count, once to put them in place: an atom's labels come together, so a repeated one has the same owner as the
- * last. */
+/* The number of the next label; NO_LABEL if it is passed over. */
+static uint32_t next_number(collector *own, owner of) {
+    uint32_t i = own->numbers[own->at++];
+    if (i == NO_LABEL || own->last[i] == of + 1) return NO_LABEL;
+    own->last[i] = of + 1;
+    return i;
+}
+
 static void count_owner(void *context, const char *label, owner of) {
     collector *own = context;
-    if (!label) return;
-    size_t i = number_of(&own->set, label);
-    if (own->last[i] == of + 1) return;
-    own->last[i] = of + 1;
-    own->labels->start[i + 1]++;
+    uint32_t i = next_number(own, of);
+    (void)label;
+    if (i != NO_LABEL) own->labels->start[i + 1]++;
 }
 
 static void put_owner(void *context, const char *label, owner of) {
     collector *own = context;
-    if (!label) return;
-    size_t i = number_of(&own->set, label), *next = &own->labels->start[i];
-    if (own->last[i] == of + 1) return;
-    own->last[i] = of + 1;
-    own->labels->owners[(*next)++] = of;
+    uint32_t i = next_number(own, of);
+    (void)label;
+    if (i != NO_LABEL) own->labels->owners[own->labels->start[i]++] = of;
 }
 
 static ra_status fail(ra_error *err) {
     RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the labels of the atoms");
 }
 
+/* The most labels that a walk comes by. */
+static size_t most_labels(const ra_model *model) {
+    const ra_latent_statistics *measured = ra_model_latent_statistics(model);
+    const ra_model_info *info = ra_model_get_info(model);
+    return info->concepts * (1 + info->archetypes + info->trace_rows + (measured ? measured->examples : 0));
+}
+
 static ra_status collect(const ra_model *model, collector *own, ra_error *err) {
     atom_labels *labels = own->labels;
-    walk(model, collect_text, own);
+    own->numbers = ra_malloc(most_labels(model), sizeof *own->numbers);
+    if (!own->numbers) return fail(err);
+    walk(model, take_number, own);
     if (own->set.failed) return fail(err);
     size_t count = labels->count = own->set.count;
     labels->start = ra_calloc(count + 1, sizeof *labels->start);
     own->last = ra_calloc(count + 1, sizeof *own->last);
     if (!labels->start || !own->last) return fail(err);
+    own->at = 0;
     walk(model, count_owner, own);
     for (size_t i = 0; i < count; i++) labels->start[i + 1] += labels->start[i];
     labels->owners = ra_malloc(labels->start[count] + 1, sizeof *labels->owners);
     if (!labels->owners) return fail(err);
     memset(own->last, 0, count * sizeof *own->last);
+    own->at = 0;
     walk(model, put_owner, own); /* moves each start to the next one */
     for (size_t i = count; i > 0; i--) labels->start[i] = labels->start[i - 1];
     labels->start[0] = 0;
+    ra_free(own->numbers);
+    own->numbers = NULL;
     return words_new(own->set.texts, count, &labels->index, err);
 }
 
@@ -164,6 +208,7 @@ ra_status atom_labels_new(const ra_model *model, atom_labels **out, ra_error *er
     if (!own.labels) return fail(err);
     ra_status status = collect(model, &own, err);
     release_set(&own.set);
+    ra_free(own.numbers);
     ra_free(own.last);
     if (status == RA_OK)
         *out = own.labels;
