@@ -116,6 +116,7 @@ typedef struct ra_model_additions {
         *atom_labels;         /* of its K atoms, with what is said with them; those that it does not name
                                           stay */
     const char *model, *hook; /* as in ra_model_info */
+    const char *shape;        /* of the image that a row is, as ra_model_shape_parse() takes it */
 } ra_model_additions;
 
 /* ra_model_save() with additions or replacements. path may be that of the file the model was opened from: the
@@ -170,9 +171,16 @@ typedef struct ra_model_info {
     ra_sae_settings settings;
     const char *init, *seed;  /* how training started, from the file; NULL: unknown */
     const char *model, *hook; /* the network that the activations are from, and where in it; NULL: unknown */
+    const char *shape_text;   /* `shape` of the file's metadata; NULL: it has none */
+    size_t shape[3];          /* height, width and perhaps 3 colors of the image that a row is */
+    size_t sides;             /* 2 or 3 of them; 0: a row is no image, or nobody said so */
     const char *device;       /* name of its backend */
     char digest[RA_DIGEST_SIZE]; /* of the dictionary's numbers in memory (ra_digest.h) */
 } ra_model_info;
+
+/* "8x8" or "32x32x3": height, width and colors, of d numbers together. Returns how many sides there are; 0 if this is no
+ * such text. */
+size_t ra_model_shape_parse(const char *text, size_t d, size_t shape[3]);
 
 const ra_model_info *ra_model_get_info(const ra_model *model); /* lives as long as the model */
 

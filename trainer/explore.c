@@ -21,7 +21,7 @@ extern char **environ;
 
 static struct explore_flags {
     uint64_t known;
-    const char *output, *labels, *tensor, *item_shape, *tokens, *listen, *media, *media_url;
+    const char *output, *labels, *tensor, *shape, *item_shape, *tokens, *listen, *media, *media_url;
     size_t items;
     int layout;
     bool serve;
@@ -38,6 +38,7 @@ static const ra_setting rows[] = {
     {"tensor", RA_SETTING_TEXT, AT(tensor), .argument = "NAME",
         .help = "which tensor of DATA, when it holds several"},
     DATA_LAYOUT_ROW(AT(layout)),
+    MODEL_SHAPE_ROW(AT(shape)),
     {"item_shape", RA_SETTING_TEXT, AT(item_shape), .argument = "[SKIP+]HxW",
         .help = "rows are parts of items: HxW patches or N tokens, after SKIP class and register tokens"},
     {"tokens", RA_SETTING_TEXT, AT(tokens), .argument = "FILE",
@@ -109,6 +110,7 @@ static ra_status run_steps(const char *checkpoint, char **data, size_t count, co
     snprintf(items, sizeof items, "%zu", flags.items);
     add(line, "rasae"), add(line, "fuse"), add(line, checkpoint);
     add_flag(line, "--output", output);
+    add_flag(line, "--shape", flags.shape);
     RA_TRY(run_step(line, err));
     line->size = 0;
     add(line, "rasae"), add(line, "eval"), add(line, output);

@@ -7,7 +7,7 @@
 
 static struct fuse_flags {
     uint64_t known;
-    const char *output, *network, *hook;
+    const char *output, *network, *hook, *shape;
     int dtype; /* ra_dtype: the first three are the float types */
     size_t archetypes;
     bool json, quiet;
@@ -24,6 +24,7 @@ static const ra_setting rows[] = {
     MODEL_ARCHETYPES_ROW(AT(archetypes)),
     MODEL_NETWORK_ROW(AT(network)),
     MODEL_HOOK_ROW(AT(hook)),
+    MODEL_SHAPE_ROW(AT(shape)),
     {"json", RA_SETTING_BOOL, AT(json), .help = "print one JSON object"},
     {"quiet", RA_SETTING_BOOL, AT(quiet), .help = "print errors only"},
 };
@@ -68,16 +69,28 @@ static ra_status check_archetypes(const ra_model *model, ra_error *err) {
             info->path, info->archetypes, flags.archetypes);
 }
 
+static ra_status check_shape(const ra_model *model, ra_error *err) {
+    size_t shape[3], d = ra_model_get_info(model)->dimensions;
+    if (!flags.shape || ra_model_shape_parse(flags.shape, d, shape)) return RA_OK;
+    RA_FAIL(err, RA_ERR_ARGUMENT,
+            "--shape is %s; expected a height and a width, and perhaps 3 colors, that multiply to the %zu "
+            "dimensions of %s, like 8x8 for 64",
+            flags.shape, d, ra_model_get_info(model)->path);
+}
+
 static ra_status fuse(int argc, char **argv, ra_error *err) {
     ra_model *model = NULL;
     RA_TRY(check_output(flags.output, OUTPUT_MODEL, (const char *const *)argv, (size_t)argc, err));
     RA_TRY(model_choice_open(&flags.model, argv[0], flags.archetypes, &model, err));
     ra_status status;
     RA_TRY_OUT(status, check_archetypes(model, err));
+    RA_TRY_OUT(status, check_shape(model, err));
     command_catch_interrupts();
     RA_TRY_OUT(status,
-               ra_model_save_with(model, &(ra_model_additions){.model = flags.network, .hook = flags.hook},
-                                  flags.output, (ra_dtype)flags.dtype, err));
+               ra_model_save_with(
+                   model,
+                   &(ra_model_additions){.model = flags.network, .hook = flags.hook, .shape = flags.shape},
+                   flags.output, (ra_dtype)flags.dtype, err));
     if (flags.json)
         status = print_json(model, err);
     else
@@ -90,11 +103,12 @@ out:
 const command command_fuse = {
     .name = "fuse",
     .summary = "fuse a checkpoint into the artifact that is served",
-    .usage = "CHECKPOINT -o FUSED [--dtype TYPE] [--archetypes T] [--model NAME --hook NAME] [--json]",
+    .usage = "CHECKPOINT -o FUSED [--dtype TYPE] [--archetypes T] [--model NAME --hook NAME] [--shape HxW] "
+             "[--json]",
     .about = "Makes the artifact that rasaed maps and serves: the dictionary fused as evaluation\n"
              "mode has it, the encoder, and for every atom the points it is made of. An artifact as\n"
-             "input is written again with another --dtype. --model and --hook are written into it,\n"
-             "for readers that need to know what the rows are.\n",
+             "input is written again with another --dtype. --model, --hook and --shape are written\n"
+             "into it, for readers that need to know what the rows are.\n",
     .example = "  rasae fuse words.safetensors -o words.fused.safetensors --dtype f16\n",
     .min_arguments = 1,
     .max_arguments = 1,

@@ -487,6 +487,9 @@ static void print_model(const inspection *in) {
         print_name(" at ", info->hook);
         putchar('\n');
     }
+    for (size_t i = 0; i < info->sides; i++)
+        printf("%s%zu%s", i ? " x " : "  rows are images of ", info->shape[i],
+               i + 1 < info->sides ? "" : "\n");
     if (isfinite(info->coverage)) {
         printf("  of the median atom %.3g %% of its mixture is listed", 100 * (double)info->coverage);
         if (isfinite(info->hull_share)) printf(", cosine with the mixture %.3f", (double)info->hull_share);

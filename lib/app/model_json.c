@@ -46,6 +46,16 @@ static void agreement(text *out, const ra_model_info *info) {
     json_object_end(out);
 }
 
+static void shape(text *out, const ra_model_info *info) {
+    if (!info->sides) {
+        json_null(out, "shape");
+        return;
+    }
+    json_array(out, "shape");
+    for (size_t i = 0; i < info->sides; i++) json_count(out, NULL, info->shape[i]);
+    json_array_end(out);
+}
+
 void json_model_info(text *out, const ra_model_info *info) {
     json_count(out, "concepts", info->concepts);
     json_count(out, "dimensions", info->dimensions);
@@ -74,6 +84,7 @@ void json_model_info(text *out, const ra_model_info *info) {
     json_bool(out, "has_training", info->training_bins > 0);
     json_text(out, "model", info->model);
     json_text(out, "hook", info->hook);
+    shape(out, info);
     json_text(out, "source", info->from_checkpoint ? "checkpoint" : "artifact");
     json_text(out, "device", info->device);
     json_text(out, "digest", info->digest);

@@ -138,7 +138,7 @@ struct ra_model {
 };
 
 /* Where a model comes from: texts of the metadata that a fuse keeps. */
-enum { RA_MODEL_ORIGINS = 4 };
+enum { RA_MODEL_ORIGINS = 5 };
 typedef struct ra_model_origin {
     const char *key;
     size_t offset; /* of a const char * in ra_model_info */

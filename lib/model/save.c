@@ -327,6 +327,7 @@ static const char *origin_of(const ra_model *model, const ra_model_additions *ad
     const char *key = ra_model_origins[i].key, *given = NULL;
     if (strcmp(key, "model") == 0) given = additions->model;
     if (strcmp(key, "hook") == 0) given = additions->hook;
+    if (strcmp(key, "shape") == 0) given = additions->shape;
     return given ? given : ra_model_origin_text(model, i);
 }
 

@@ -41,11 +41,11 @@ def rasae(*arguments):
     assert done.returncode == 0, "rasae %s: %s" % (arguments[0], done.stderr)
 
 
-def make(folder, name, data, labels, *flags, measure=()):
+def make(folder, name, data, labels, *flags, measure=(), fuse=()):
     """Trains, fuses, measures and lays out, as a user would."""
     checkpoint, model = (os.path.join(folder, name + end) for end in (".checkpoint.safetensors", ".safetensors"))
     rasae("train", data, "--labels", labels, "-o", checkpoint, "--quiet", *flags)
-    rasae("fuse", checkpoint, "-o", model, "--quiet")
+    rasae("fuse", checkpoint, "-o", model, "--quiet", *fuse)
     rasae("eval", model, data, "--labels", labels, "--basic", "--save", model, *measure)
     rasae("layout", model, "-o", model)
     return model
@@ -121,7 +121,7 @@ class Explorer(unittest.TestCase):
             "digits-again": make(cls.folder, "digits-again", os.path.join(DATA, "digits.npy"), os.path.join(DATA, "digits.txt"),
                                  "--concepts", "48", "--top-k", "8", "--epochs", "20", "--seed", "2"),
             "digits-third": make(cls.folder, "digits-third", os.path.join(DATA, "digits.npy"), os.path.join(DATA, "digits.txt"),
-                                 "--concepts", "64", "--top-k", "8", "--epochs", "20", "--seed", "3")}
+                                 "--concepts", "64", "--top-k", "8", "--epochs", "20", "--seed", "3", fuse=("--shape", "8x8"))}
         if cls.large:
             served = {"large": make_large(os.path.join(cls.folder, "large.safetensors"))}
         return served

@@ -44,6 +44,7 @@ class Media(Explorer):
         self.until(page, "[...document.querySelectorAll('[data-panel=rows] img, [data-panel=items] img')].every((one) => one.naturalWidth === 8)")
         self.assertEqual(page.locator("[data-panel=rows] .patch").count(), page.locator("[data-panel=rows] img").count())
         self.assertEqual(page.locator("[data-panel=items] canvas.heat").count(), len(told["items"]))
+        page.wait_for_selector("[data-panel=quantiles] .thumb img")
         strengths = page.evaluate("[...document.querySelector('canvas.heat').getContext('2d').getImageData(0, 0, 4, 4).data].filter((_, i) => i % 4 === 3)")
         codes = told["items"][0]["codes"]
         self.assertEqual([alpha > 0 for alpha in strengths], [code > 0.003 * max(codes) for code in codes])

@@ -54,6 +54,15 @@ class Inputs(Explorer):
             page.wait_for_selector("canvas.picture")
             self.shot(page, "digits-%s-1400" % view.split("/")[0], full=True)
 
+    def test_what_the_file_calls_images_is_drawn(self):
+        page = self.open("#/d/digits-third/atom/3", "atom")
+        page.wait_for_selector("canvas.picture")
+        self.assertEqual(page.locator("text=Draw vectors as pictures of").count(), 0)
+        page = self.open("#/d/digits-third/input", "input", page=page)
+        page.set_input_files("#file", os.path.join(DATA, "digits.npy"))
+        page.wait_for_selector("[data-panel=edited] canvas.picture")
+        self.shot(page, "digits-third-input-1400", full=True)
+
     def test_a_file_of_rows_is_read(self):
         page = self.open("#/d/digits/input", "input")
         page.set_input_files("#file", os.path.join(DATA, "digits.npy"))

@@ -32,6 +32,10 @@ class Views(Explorer):
         self.assertEqual(page.eval_on_selector_all("[data-panel]", "all => all[0].dataset.panel"), "made")
         names = page.eval_on_selector_all("[data-panel=made] .bars .name", "all => all.map((one) => one.textContent)")
         self.assertEqual(names, [one["label"] for one in atom["archetypes"]] + ["the relaxation"])
+        first = self.daemon.get(D + "/points/%d" % atom["archetypes"][0]["point"]).json
+        near = [row["label"] for row in first["rows"] if row["label"] != first["label"]][:4]
+        if near:
+            page.wait_for_selector("[data-panel=made] >> text=nearest rows: " + ", ".join(near))
         shares = page.eval_on_selector_all("[data-panel=made] .bars .value", "all => all.map((one) => parseFloat(one.textContent))")
         self.assertAlmostEqual(sum(shares), 100, delta=2)
         for row in atom["trace"]["rows"]:

@@ -50,10 +50,11 @@ class Explore(Case):
                   "--top-k", "4", "--steps", "20", "--quiet")
 
     def test_a_checkpoint_and_its_data_are_shown(self):
-        with Serving("explore", self.path("digits.checkpoint.safetensors"), DIGITS, "--labels", LABELS, "--item-shape", "3x1", *FREE,
+        with Serving("explore", self.path("digits.checkpoint.safetensors"), DIGITS, "--labels", LABELS, "--item-shape", "3x1", "--shape", "8x8", *FREE,
                      "--media-url", "/{label}.png") as served:
             told = served.get("/v1/dictionaries/digits")
             self.assertTrue(told["has_statistics"] and told["has_layout"])
+            self.assertEqual(told["shape"], [8, 8])
             self.assertEqual((told["item_count"], told["item_shape"]["rows"], told["media_url"]), (4, 3, "/{label}.png"))
             self.assertEqual(len(served.get("/v1/dictionaries/digits/atoms/1/items?k=9")["items"]), 4)
             self.assertTrue(served.get("/v1/dictionaries/digits/atoms/1/cofiring")["partners"])

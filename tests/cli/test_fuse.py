@@ -88,6 +88,21 @@ class Fuse(Case):
         again = self.fuse(first, "--hook", "other")[1]
         self.assertEqual((again["model"], again["hook"]), ("gpt2-small", "other"))
 
+    def test_the_shape_of_images_is_written_and_kept(self):
+        first, again = self.path("first.safetensors"), self.path("again.safetensors")
+        self.good("fuse", CHECKPOINT, "-o", first, "--shape", "4x4")
+        self.good("layout", first, "-o", again)
+        for path in (first, again):
+            self.assertEqual(read_safetensors(path)[1]["shape"], "4x4")
+            self.assertEqual(self.good_json("inspect", path, "--json")["model"]["shape"], [4, 4])
+        self.assertIn("rows are images of 4 x 4\n", self.good("inspect", first))
+        self.assertIsNone(self.good_json("inspect", CHECKPOINT, "--json")["model"]["shape"])
+        for shape in ("4x5", "16", "4", "4x4x1", "04x4", "4x4x", "x4x4", "2x2x4", "-4x-4", "4X4", "1x16x1x1", "99999999999999999999x0"):
+            self.bad(1, ["--shape is " + shape, "multiply to the 16 dimensions"], "fuse", CHECKPOINT, "-o", self.path("no"), "--shape", shape)
+        tensors, metadata = read_safetensors(first)
+        other = support.write_safetensors(self.path("other"), tensors, {**metadata, "shape": "[2, 8]"})
+        self.assertIsNone(self.good_json("inspect", other, "--json")["model"]["shape"])
+
     def test_a_missing_setting_is_asked_for_and_can_be_given(self):
         tensors, metadata = read_safetensors(CHECKPOINT)
         whole = self.fuse(CHECKPOINT)[0]["dictionary"].values

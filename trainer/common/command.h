@@ -116,6 +116,14 @@ extern const char *const model_dtype_names[]; /* f32, f16, bf16, by ra_dtype */
                                                  "blocks.6.hook_resid_post"                                  \
     }
 
+/* Of fuse and explore. */
+#define MODEL_SHAPE_ROW(member)                                                                              \
+    {                                                                                                        \
+        "shape", RA_SETTING_TEXT, member, .argument = "HxW[x3]",                                             \
+                                          .help = "rows are images of this height, width and colors, like "  \
+                                                  "8x8"                                                      \
+    }
+
 /* Opens data; fails if it has not as many dimensions as the model. */
 ra_status open_data_of(const ra_model *model, const char *const *paths, size_t count,
                        const ra_data_options *options, ra_data **data, ra_error *err);

@@ -17,10 +17,9 @@
 /* ---- where it comes from ------------------------------------------------------------------------------ */
 
 const ra_model_origin ra_model_origins[RA_MODEL_ORIGINS] = {
-    {"init", offsetof(ra_model_info, init)},
-    {"seed", offsetof(ra_model_info, seed)},
-    {"model", offsetof(ra_model_info, model)},
-    {"hook", offsetof(ra_model_info, hook)},
+    {"init", offsetof(ra_model_info, init)},        {"seed", offsetof(ra_model_info, seed)},
+    {"model", offsetof(ra_model_info, model)},      {"hook", offsetof(ra_model_info, hook)},
+    {"shape", offsetof(ra_model_info, shape_text)},
 };
 
 static const char **origin_of(ra_model *model, size_t i) {
@@ -115,6 +114,7 @@ static ra_status open_parts(ra_model *model, ra_safetensors *file, const ra_mode
 static void complete_info(ra_model *model) {
     ra_model_info *info = &model->info;
     info->dtype = model->dictionary.dtype;
+    if (info->shape_text) info->sides = ra_model_shape_parse(info->shape_text, info->dimensions, info->shape);
     info->has_standardization = model->file_mean != NULL;
     info->has_output_bias = model->output_bias != NULL;
     info->has_relaxation = model->relaxation_norm != NULL;

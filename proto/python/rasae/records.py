@@ -104,6 +104,7 @@ class Info(Record):
     media_url: str | None = None  #: where the picture or sound of a row is: {label}, {path}, {row}, {item} in it
     model: str | None = None  #: the network that the activations are from
     hook: str | None = None  #: where in it they were taken
+    shape: tuple[int, ...] | None = field(default=None, metadata={"read": tuple})  #: height, width and perhaps colors of a row
     state: str | None = None  #: "loaded"
     reason: str | None = None  #: why the last reload failed, if it did
     loaded_at: str | None = None  #: the time of the load, like "2025-11-23T08:15:02Z"

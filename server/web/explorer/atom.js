@@ -43,7 +43,7 @@ function made(context, atom) {
       + (atom.coverage < 0.995 ? " The points listed carry " + percent(atom.coverage) + " of the mixture's weight." : "")) : null);
 }
 
-// Below each point the other atoms that it is in.
+// Below each point the rows of data nearest to it, and the other atoms that it is in.
 async function others(context, atom, list) {
   const names = await labels(context.info).catch(() => null);
   await Promise.all([...list.querySelectorAll("[data-point]")].map(async (place) => {
@@ -53,7 +53,9 @@ async function others(context, atom, list) {
       place.append(place.textContent ? ", " : "", rest.length ? "also in " : "in no other atom");
       rest.slice(0, 3).forEach((use, i) => place.append(i ? ", " : "", el("a", { href: context.address("atom", use.atom) },
         named(names && names[use.atom], "atom " + use.atom))));
+      const near = (point.rows || []).filter((row) => known(row.label) && row.label !== point.label).slice(0, 4);
       if (rest.length > 3) place.append(" and ", el("a", { href: context.address("point", place.dataset.point) }, plural(rest.length - 3, "more atom").replace("more atoms", "more")));
+      if (near.length) place.append("; nearest rows: " + near.map((row) => row.label).join(", "));
     } catch { /* the bar says enough */ }
   }));
 }
@@ -129,14 +131,14 @@ function top(info, atom) {
     el("li", { title: "row " + row.row }, el("span", {}, rowTitle(row)), el("small", {}, num(row.value))))));
 }
 
-function quantiles(atom) {
+function quantiles(info, atom) {
   const list = atom.quantiles;
   if (!atom.statistics) return null;
   if (!list) return panel("quantiles", "Rows from all over its range", missing("quantiles"));
   return panel("quantiles", "Rows from all over its range", el("div", { class: "scroll" }, el("table", { class: "plain" },
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "values"), el("th", { scope: "col" }, "rows"))),
     el("tbody", {}, [...list].reverse().map((one) => el("tr", {}, el("td", {}, num(one.low) + " to " + num(one.high)),
-      el("td", {}, one.rows.length ? one.rows.map((row, i) => [i > 0 && ", ", rowTitle(row)]) : "none")))))));
+      el("td", {}, one.rows.length ? one.rows.map((row, i) => thumb(info, row, rowName(row)) || [i > 0 && ", ", rowTitle(row)]) : "none")))))));
 }
 
 // All codes of the items in which it is strongest.
@@ -271,7 +273,7 @@ export async function show(place, context) {
     el("div", { class: "columns" },
       el("div", {}, made(context, atom), trace(info, atom),
         el("div", { class: "pair" }, relaxation(info, atom), agreement(info, atom)), encoder(context, atom), vector(context, atom)),
-      el("div", {}, fires(atom), top(info, atom), items(context, atom), el("div", { class: "pair" }, neighbors(context, atom), cofiring(context, atom)), quantiles(atom))));
+      el("div", {}, fires(atom), top(info, atom), items(context, atom), el("div", { class: "pair" }, neighbors(context, atom), cofiring(context, atom)), quantiles(info, atom))));
   for (const empty of place.querySelectorAll(".pair:empty, .columns > div:empty")) empty.remove();
   document.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName)) return;

@@ -35,7 +35,7 @@ START_TEST(test_what_is_not_known_is_null) {
         "\"has_trace\":false,\"coverage\":null,\"hull_share\":null,\"trace_cosine\":null,\"agreement\":null,"
         "\"has_statistics\":false,\"has_cofiring\":false,"
         "\"has_quantiles\":false,\"has_contrasts\":false,\"has_layout\":false,\"has_training\":false,"
-        "\"model\":null,\"hook\":null,"
+        "\"model\":null,\"hook\":null,\"shape\":null,"
         "\"source\":\"artifact\","
         "\"device\":\"cpu\","
         "\"digest\":\"\","

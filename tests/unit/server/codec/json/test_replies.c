@@ -68,7 +68,7 @@ START_TEST(test_a_dictionary_never_names_its_file) {
           "\"trace_cosine\":null,\"agreement\":null,\"has_statistics\":false,\"has_cofiring\":false,"
           "\"has_quantiles\":false,\"has_contrasts\":false,\"has_layout\":false,\"has_training\":false,"
           "\"model\":"
-          "null,\"hook\":null,"
+          "null,\"hook\":null,\"shape\":null,"
           "\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
           "123,\"item_shape\":null,\"item_count\":0,\"has_tokens\":false,\"media_url\":null,"
           "\"revision\":\"d1\",\"generation\":2,\"requests\":7}");
