@@ -1,9 +1,10 @@
 /* Selections: the k largest of a row, the scores that reach a threshold, the k-th largest of all. All exact.
  *
- * Top-k keeps a buffer of candidates and the bar, the score that a new one must exceed. It scans a row in
- * blocks; the test whether a block has a score above the bar is vectorized, and few blocks have one. When the
- * buffer is full, a quickselect keeps the best k and raises the bar. Of n random scores about k ln(n/k)
- * become candidates. */
+ * Top-k divides a row into blocks and takes the largest score of each. The k-th largest of these is a bar that at
+ * least k scores of the row reach, and few more do: of 10,000 random scores and k = 50, about 60. So a second pass
+ * collects what reaches the bar, from the blocks that have such a score, without a branch per score; a quickselect
+ * keeps the best k. If very many reach it (equal scores), the quickselect runs whenever the buffer is full, and raises
+ * the bar. */
 #include "backend/cpu/cpu.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
@@ -13,7 +14,8 @@
 #include <string.h>
 
 enum {
-    SCAN = 64,
+    SCAN = 64, /* scores of a block, unless that makes more than ... */
+    BLOCKS = 512,
     ROWS_PER_PART = 4,
     SMALL = 512, /* candidates that fit on the stack, so that serving allocates nothing */
 };
@@ -23,10 +25,18 @@ typedef struct candidate {
     int32_t index;
 } candidate;
 
-RA_MULTIVERSION static bool any_above(const float *restrict scores, float bar) {
-    uint32_t found = 0;
-    for (size_t i = 0; i < SCAN; i++) found |= scores[i] > bar;
-    return found;
+/* most [blocks] <- the largest score of each block of `width`, a multiple of SCAN; NaN is none. */
+RA_MULTIVERSION static void block_maxima(const float *restrict scores, size_t blocks, size_t width,
+                                         float *restrict most) {
+    for (size_t i = 0; i < blocks; i++, scores += width) {
+        float lane[SCAN / 4];
+        for (size_t l = 0; l < SCAN / 4; l++) lane[l] = -INFINITY;
+        for (size_t j = 0; j < width; j += SCAN / 4)
+            for (size_t l = 0; l < SCAN / 4; l++) lane[l] = scores[j + l] > lane[l] ? scores[j + l] : lane[l];
+        for (size_t half = SCAN / 8; half > 0; half /= 2)
+            for (size_t l = 0; l < half; l++) lane[l] = lane[l + half] > lane[l] ? lane[l + half] : lane[l];
+        most[i] = lane[0];
+    }
 }
 
 static bool better(candidate a, candidate b) {
@@ -76,46 +86,105 @@ static int by_index(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* out: room for `capacity` candidates, capacity >= 2k. Returns how many (at most k) stand in out, by rising
- * index. */
+/* The worst of the candidates; count > 0. */
+static candidate worst_of(const candidate *c, size_t count) {
+    candidate worst = c[0];
+    for (size_t i = 1; i < count; i++) worst = better(worst, c[i]) ? c[i] : worst;
+    return worst;
+}
+
+/* One row's candidates: those collected so far, and the score that others must exceed. */
+typedef struct collection {
+    candidate *out;
+    size_t count, capacity, k;
+    float bar;
+    bool ascending; /* the candidates stand by rising index */
+} collection;
+
+/* Keeps the best k. Later ones must beat the worst of them: equal ones have a higher index. */
+static void shrink(collection *c) {
+    keep_best(c->out, c->count, c->k);
+    c->count = c->k;
+    c->bar = worst_of(c->out, c->k).score;
+    c->ascending = false;
+}
+
+static void collect(collection *c, const float *scores, size_t from, size_t end) {
+    for (; from < end; from += SCAN) {
+        size_t to = end - from < SCAN ? end : from + SCAN, count = c->count;
+        if (c->capacity - count < SCAN) {
+            shrink(c);
+            count = c->count;
+        }
+        const float bar = c->bar;
+        candidate *out = c->out;
+        for (size_t i = from; i < to; i++) { /* a branch would be wrong too often */
+            out[count] = (candidate){scores[i], (int32_t)i};
+            count += scores[i] > bar;
+        }
+        c->count = count;
+    }
+}
+
+/* What at least k of the blocks' largest scores exceed; a score that does not cannot be one of the best k. */
+static float first_bar(const float *most, size_t blocks, size_t k, float above) {
+    candidate sorted[BLOCKS];
+    for (size_t i = 0; i < blocks; i++) sorted[i] = (candidate){most[i], (int32_t)i};
+    keep_best(sorted, blocks, k);
+    float bar = nextafterf(worst_of(sorted, k).score, -INFINITY);
+    return bar > above ? bar : above;
+}
+
+/* The best k of the candidates, by rising index. spare: room for them. */
+static void finish(collection *c, candidate *spare) {
+    size_t kept = 0;
+    if (c->count > c->k && c->ascending) {
+        memcpy(spare, c->out, c->count * sizeof *spare);
+        keep_best(spare, c->count, c->k);
+        candidate worst = worst_of(spare, c->k);
+        for (size_t i = 0; i < c->count; i++)
+            if (!better(worst, c->out[i])) c->out[kept++] = c->out[i];
+        c->count = kept;
+    } else if (c->count > c->k) {
+        shrink(c);
+    }
+    if (!c->ascending) qsort(c->out, c->count, sizeof *c->out, by_index);
+}
+
+/* out: room for twice `capacity` candidates, capacity >= 2 k + SCAN. Returns how many (at most k) stand in out, by
+ * rising index. */
 static size_t select_row(const float *scores, size_t n, size_t k, float above, candidate *out,
                          size_t capacity) {
-    size_t count = 0;
-    float bar = above;
-    for (size_t from = 0; from < n; from += SCAN) {
-        size_t end = n - from < SCAN ? n : from + SCAN;
-        if (end - from == SCAN && !any_above(scores + from, bar)) continue;
-        for (size_t i = from; i < end; i++) {
-            if (!(scores[i] > bar)) continue;
-            out[count++] = (candidate){scores[i], (int32_t)i};
-            if (count < capacity) continue;
-            keep_best(out, count, k);
-            count = k;
-            bar =
-                out[0]
-                    .score; /* later ones must beat the worst that is kept: equal ones have a higher index */
-            for (size_t j = 1; j < k; j++) bar = out[j].score < bar ? out[j].score : bar;
-        }
+    float most[BLOCKS];
+    collection c = {.out = out, .capacity = capacity, .k = k, .bar = above, .ascending = true};
+    size_t width = SCAN, blocks;
+    if (k == 0) return 0;
+    while (n / width > BLOCKS) width *= 2;
+    blocks = n / width;
+    if (blocks > k) {
+        block_maxima(scores, blocks, width, most);
+        c.bar = first_bar(most, blocks, k, above);
+        for (size_t i = 0; i < blocks; i++)
+            if (most[i] > c.bar) collect(&c, scores, i * width, (i + 1) * width);
+        collect(&c, scores, blocks * width, n);
+    } else {
+        collect(&c, scores, 0, n);
     }
-    if (count > k) {
-        keep_best(out, count, k);
-        count = k;
-    }
-    qsort(out, count, sizeof *out, by_index);
-    return count;
+    finish(&c, out + capacity);
+    return c.count;
 }
 
 typedef struct top_k_job {
     const float *scores;
     size_t rows, n, k, capacity;
     float above;
-    candidate *buffers; /* [parts, capacity]; NULL when capacity <= SMALL */
+    candidate *buffers; /* [parts, 2, capacity]; NULL when capacity <= SMALL */
     ra_codes *codes;    /* row b is written at b * k, its count at start[b + 1] */
 } top_k_job;
 
 static void top_k_part(void *context, size_t part) {
     const top_k_job *job = context;
-    candidate small[SMALL], *buffer = job->buffers ? job->buffers + part * job->capacity : small;
+    candidate small[2 * SMALL], *buffer = job->buffers ? job->buffers + part * 2 * job->capacity : small;
     for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->rows; b++) {
         size_t count =
             select_row(job->scores + b * job->n, job->n, job->k, job->above, buffer, job->capacity);
@@ -133,9 +202,9 @@ ra_status cpu_top_k(void *self, ra_backend_stream *stream, const float *scores, 
     if (k > n) k = n;
     RA_TRY(ra_codes_reserve(codes, rows, n, rows * k, err));
     size_t parts = ra_pool_parts(rows, ROWS_PER_PART), capacity = 2 * k + SCAN;
-    candidate *buffers = capacity > SMALL ? ra_malloc(parts * capacity, sizeof *buffers) : NULL;
+    candidate *buffers = capacity > SMALL ? ra_malloc(parts * capacity, 2 * sizeof *buffers) : NULL;
     if (capacity > SMALL && !buffers)
-        RA_FAIL_MEMORY(err, "top-k buffers", parts * capacity * sizeof *buffers);
+        RA_FAIL_MEMORY(err, "top-k buffers", parts * capacity * 2 * sizeof *buffers);
     top_k_job job = {scores, rows, n, k, capacity, above, buffers, codes};
     ra_pool_run(self, parts, top_k_part, &job);
     ra_free(buffers);

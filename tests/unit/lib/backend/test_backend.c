@@ -4,6 +4,7 @@
 #include "backend_pair.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void assert_codes_equal(const ra_codes *a, const ra_codes *b) {
@@ -259,6 +260,90 @@ START_TEST(test_selections) {
 }
 END_TEST
 
+/* ---- top-k of long rows --------------------------------------------------------------------------------- */
+
+typedef struct ranked {
+    float score;
+    int32_t index;
+} ranked;
+
+static int by_rank(const void *a, const void *b) {
+    const ranked *x = a, *y = b;
+    if (x->score != y->score) return (x->score < y->score) - (x->score > y->score);
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+static int by_place(const void *a, const void *b) {
+    const ranked *x = a, *y = b;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+enum { RANDOM, COARSE, EQUAL, RISING, FALLING, FEW_LARGE, NOT_FINITE, KINDS_OF_ROWS };
+
+static void fill_row(float *row, size_t n, int kind) {
+    test_fill(row, n, (uint64_t)(kind + 1));
+    for (size_t i = 0; i < n; i++) switch (kind) {
+        case COARSE:
+            row[i] = roundf(row[i] * 2) / 2;
+            break;
+        case EQUAL:
+            row[i] = 0.25f;
+            break;
+        case RISING:
+            row[i] = (float)i;
+            break;
+        case FALLING:
+            row[i] = (float)(n - i);
+            break;
+        case FEW_LARGE:
+            row[i] = i / 64 == 3 ? 10 + row[i] : i % 1000 == 7 ? 5 : row[i] / 8;
+            break;
+        case NOT_FINITE:
+            row[i] = i % 5 == 0 ? NAN : i % 77 == 1 ? INFINITY : i % 3 ? row[i] : -INFINITY;
+            break;
+        default:
+            break;
+        }
+}
+
+static void check_top_k(ra_backend *backend, const float *row, size_t n, size_t k, float above, ranked *all) {
+    ra_codes codes = {0};
+    size_t count = 0;
+    ra_ok(ra_backend_top_k(backend, row, 1, n, k, above, &codes, &err));
+    for (size_t i = 0; i < n; i++)
+        if (row[i] > above) all[count++] = (ranked){row[i], (int32_t)i};
+    qsort(all, count, sizeof *all, by_rank);
+    if (count > k) count = k;
+    qsort(all, count, sizeof *all, by_place);
+    ck_assert_uint_eq(ra_codes_entries(&codes), count);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_int_eq(codes.index[i], all[i].index);
+        ck_assert_float_eq(codes.value[i], all[i].score);
+    }
+    ra_codes_release(&codes);
+}
+
+START_TEST(test_top_k_of_long_rows) {
+    static const size_t lengths[] = {63, 64, 65, 3200, 3264, 10000, 32767, 32832, 70001},
+                        counts[] = {1, 50, 51, 700};
+    static const float bars[] = {-INFINITY, -2, 0, 0.25f};
+    enum { MOST = 70001 };
+    ra_backend *backend = NULL;
+    float *row = ra_malloc(MOST, sizeof *row);
+    ranked *all = ra_malloc(MOST, sizeof *all);
+    ra_ok(ra_backend_open("cpu", &(ra_backend_options){.threads = 1}, &backend, &err));
+    for (size_t n = 0; n < sizeof lengths / sizeof *lengths; n++)
+        for (int kind = 0; kind < KINDS_OF_ROWS; kind++) {
+            fill_row(row, lengths[n], kind);
+            for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
+                check_top_k(backend, row, lengths[n], counts[k], bars[(n + k) % 4], all);
+        }
+    ra_backend_release(backend);
+    ra_free(row);
+    ra_free(all);
+}
+END_TEST
+
 START_TEST(test_results_do_not_depend_on_the_number_of_threads) {
     enum { B = 600, K = 700, D_ = 90, TOP = 20 };
     float *x = numbers(B * D_, 1), *E = numbers(K * D_, 2), *first = NULL;
@@ -358,6 +443,7 @@ START_TEST(test_a_serial_backend_is_counted_with_its_own) {
 }
 END_TEST
 
-TEST_CASES_SLOW(backend_whole, 60, test_gemm_in_many_tiles, test_a_serial_backend_is_counted_with_its_own,
+TEST_CASES_SLOW(backend_whole, 60, test_gemm_in_many_tiles, test_top_k_of_long_rows,
+                test_a_serial_backend_is_counted_with_its_own,
                 test_results_do_not_depend_on_the_number_of_threads, test_devices_by_name,
                 test_a_plugin_is_loaded_by_name, test_failing_allocations_are_reported)
