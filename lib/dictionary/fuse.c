@@ -71,8 +71,7 @@ static ra_status load(const fuse *f, const ra_tensor *tensor, size_t first, size
         ra_convert_to_f32(tensor->dtype, source, f->host, n);
         source = f->host;
     } else if (!f->host) {
-        ra_convert_to_f32(tensor->dtype, source, target, n);
-        return RA_OK;
+        return ra_backend_widen(f->backend, tensor->dtype, source, target, n, err); /* on all threads */
     }
     return ra_backend_put(f->backend, target, source, n * sizeof *target, err);
 }

@@ -85,8 +85,9 @@ static void measure_atom(const measure_job *job, size_t i, ingredient *ingredien
         ingredient *part = &ingredients[t];
         part->point = mixture->index[mixture->start[i] + t];
         part->weight = mixture->value[mixture->start[i] + t];
-        read_row(job->atoms->C, (size_t)part->point, row);
-        double along = (double)job->atoms->scale * part->weight * ra_dot_f64(row, D, d);
+        const ra_tensor *C = job->atoms->C;
+        double dot = ra_row_dot(C->dtype, ra_tensor_row(C, (size_t)part->point), D, d);
+        double along = (double)job->atoms->scale * part->weight * dot;
         part->contribution = square > 0 ? (float)(along / square) : 0;
     }
     qsort(ingredients, count, sizeof *ingredients, by_falling_contribution);
