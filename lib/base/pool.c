@@ -19,7 +19,8 @@ struct ra_pool {
     pthread_cond_t wake, finished;
     /* the loop in progress, guarded by lock except for `next` */
     unsigned long generation;
-    size_t busy; /* helpers that have not finished this generation */
+    bool open;   /* helpers may still join in */
+    size_t busy; /* helpers that have joined in and are not done */
     bool stop;
     ra_pool_part *part;
     void *context;
@@ -42,9 +43,11 @@ static void *helper(void *argument) {
     if (pool->nice) (void)!nice(pool->nice);
     pthread_mutex_lock(&pool->lock);
     for (;;) {
-        while (!pool->stop && pool->generation == seen) pthread_cond_wait(&pool->wake, &pool->lock);
+        while (!pool->stop && (!pool->open || pool->generation == seen))
+            pthread_cond_wait(&pool->wake, &pool->lock);
         if (pool->stop) break;
         seen = pool->generation;
+        pool->busy++;
         ra_pool_part *part = pool->part;
         void *context = pool->context;
         size_t parts = pool->parts;
@@ -124,13 +127,14 @@ void ra_pool_run(ra_pool *pool, size_t parts, ra_pool_part *part, void *context)
     pool->part = part;
     pool->context = context;
     pool->parts = parts;
-    pool->busy = pool->helpers;
+    pool->open = true;
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
     pool->generation++;
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
     take_parts(pool, part, context, parts);
     pthread_mutex_lock(&pool->lock);
+    pool->open = false; /* no part is left: a helper that the system has not woken yet is not waited for */
     while (pool->busy) pthread_cond_wait(&pool->finished, &pool->lock);
     pthread_mutex_unlock(&pool->lock);
     pthread_mutex_unlock(&pool->run);
