@@ -1,5 +1,6 @@
 /* Sparse codes: their memory, and the ways to cut, join and reorder them. */
 #include "ra_tensor.h"
+#include "base/multiversion.h"
 #include "ra_memory.h"
 
 #include <string.h>
@@ -68,18 +69,41 @@ ra_status ra_codes_append(ra_codes *codes, const ra_codes *more, ra_error *err) 
     return RA_OK;
 }
 
-ra_status ra_codes_from_dense(ra_codes *codes, const float *z, size_t rows, size_t latents, ra_error *err) {
+enum { BLOCK = 64 }; /* numbers that are all zero as a rule */
+
+RA_MULTIVERSION static size_t count_entries(const float *z, size_t n) {
     size_t entries = 0;
-    for (size_t i = 0; i < rows * latents; i++) entries += z[i] != 0.0f;
+    for (size_t from = 0; from < n; from += BLOCK) {
+        uint32_t here = 0;
+        size_t end = n - from < BLOCK ? n : from + BLOCK;
+        for (size_t i = from; i < end; i++) here += z[i] != 0.0f;
+        entries += here;
+    }
+    return entries;
+}
+
+/* The first block from k on that has an entry. */
+RA_MULTIVERSION static size_t skip_zeros(const float *row, size_t k, size_t latents) {
+    for (; k + BLOCK <= latents; k += BLOCK) {
+        uint32_t any = 0;
+        for (size_t i = k; i < k + BLOCK; i++) any |= row[i] != 0.0f;
+        if (any) break;
+    }
+    return k;
+}
+
+ra_status ra_codes_from_dense(ra_codes *codes, const float *z, size_t rows, size_t latents, ra_error *err) {
+    size_t entries = count_entries(z, rows * latents);
     RA_TRY(ra_codes_reserve(codes, rows, latents, entries, err));
     size_t used = 0;
     for (size_t b = 0; b < rows; b++) {
         const float *row = z + b * latents;
-        for (size_t k = 0; k < latents; k++) {
-            if (row[k] == 0.0f) continue;
-            codes->index[used] = (int32_t)k;
-            codes->value[used++] = row[k];
-        }
+        for (size_t k = skip_zeros(row, 0, latents); k < latents; k = skip_zeros(row, k, latents))
+            for (size_t end = latents - k < BLOCK ? latents : k + BLOCK; k < end; k++) {
+                if (row[k] == 0.0f) continue;
+                codes->index[used] = (int32_t)k;
+                codes->value[used++] = row[k];
+            }
         codes->start[b + 1] = used;
     }
     return RA_OK;

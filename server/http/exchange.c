@@ -1,6 +1,7 @@
 /* A body buffer doubles up to the announced size; it never starts there. A client that announces 64 MiB has
- * to send 64 MiB before the server spends as much. */
+ * to send 64 MiB before the server spends as much. Memory that an earlier body needed is spent already (bodies.h). */
 #include "http/exchange.h"
+#include "http/bodies.h"
 #include "ra_memory.h"
 
 #include <pthread.h>
@@ -10,35 +11,72 @@
 
 enum {
     FIRST_BODY = 4096,
-    DROP_LIMIT = 1 << 20, /* a refused body up to this size is read and dropped */
-    KEPT_BUFFER = 4 << 20 /* a larger buffer is not kept for the next request */
+    DROP_LIMIT = 1 << 20,  /* a refused body up to this size is read and dropped */
+    MOST_SPARES = 16,      /* exchanges that a thread keeps for its next requests */
+    KEPT_BYTES = 4 << 20,  /* of their replies, in all */
+    KEPT_BODY = 256 << 10, /* what holds a larger body goes to bodies.c */
 };
 
 static const char no_room[] = "the server has no memory left for this body now; try again soon";
 
-/* ---- the spare exchange of each thread ----------------------------------------------------------------- */
+/* ---- the spare exchanges of each thread ---------------------------------------------------------------- */
+
+typedef struct spare_list {
+    http_exchange *exchange[MOST_SPARES];
+    size_t count, bytes;
+} spare_list;
 
 static pthread_key_t spare_key;
 static pthread_once_t spare_once = PTHREAD_ONCE_INIT;
 static bool spare_works;
 
-static void free_exchange(void *pointer) {
-    http_exchange *exchange = pointer;
+static void free_exchange(http_exchange *exchange) {
     http_response_release(&exchange->response);
     http_response_release(&exchange->late);
     ra_free(exchange->body);
     ra_free(exchange);
 }
 
-static void make_spare_key(void) {
-    spare_works = pthread_key_create(&spare_key, free_exchange) == 0;
+static void free_spares(void *pointer) {
+    spare_list *spares = pointer;
+    for (size_t i = 0; i < spares->count; i++) free_exchange(spares->exchange[i]);
+    ra_free(spares);
 }
 
-static http_exchange *take_spare(void) {
+static void make_spare_key(void) {
+    spare_works = pthread_key_create(&spare_key, free_spares) == 0;
+}
+
+static spare_list *own_spares(bool make) {
     pthread_once(&spare_once, make_spare_key);
-    http_exchange *exchange = spare_works ? pthread_getspecific(spare_key) : NULL;
-    if (exchange && pthread_setspecific(spare_key, NULL) == 0) return exchange;
-    return ra_calloc(1, sizeof *exchange);
+    spare_list *spares = spare_works ? pthread_getspecific(spare_key) : NULL;
+    if (spares || !spare_works || !make) return spares;
+    spares = ra_calloc(1, sizeof *spares);
+    if (!spares || pthread_setspecific(spare_key, spares) == 0) return spares;
+    ra_free(spares);
+    return NULL;
+}
+
+static size_t kept_bytes(const http_exchange *exchange) {
+    return exchange->body_capacity + exchange->response.body.capacity + exchange->response.spare.capacity;
+}
+
+/* The one that was given last, whose memory is the most likely to be in a cache. */
+static http_exchange *take_spare(void) {
+    spare_list *spares = own_spares(false);
+    if (!spares || !spares->count) return ra_calloc(1, sizeof(http_exchange));
+    http_exchange *exchange = spares->exchange[--spares->count];
+    spares->bytes -= kept_bytes(exchange);
+    return exchange;
+}
+
+static bool keep(http_exchange *exchange) {
+    spare_list *spares = own_spares(true);
+    if (!spares || spares->count == MOST_SPARES || kept_bytes(exchange) > KEPT_BYTES - spares->bytes)
+        return false;
+    spares->bytes += kept_bytes(exchange);
+    spares->exchange[spares->count++] = exchange;
+    return true;
 }
 
 http_exchange *http_exchange_take(const char *raw_target) {
@@ -90,10 +128,12 @@ void http_exchange_free(http_exchange *exchange) {
 void http_exchange_give(http_exchange *exchange) {
     if (!exchange) return;
     empty(exchange);
-    bool large = exchange->body_capacity > KEPT_BUFFER || exchange->response.body.capacity > KEPT_BUFFER;
-    if (large || !spare_works || pthread_getspecific(spare_key) ||
-        pthread_setspecific(spare_key, exchange) != 0)
-        free_exchange(exchange);
+    if (exchange->body_capacity > KEPT_BODY) {
+        http_bodies_give(exchange->body, exchange->body_capacity);
+        exchange->body = NULL;
+        exchange->body_capacity = 0;
+    }
+    if (!keep(exchange)) free_exchange(exchange);
 }
 
 uint64_t http_exchange_microseconds(const http_exchange *exchange) {
@@ -221,8 +261,20 @@ void http_exchange_begin(http_exchange *exchange, const http_service *service, c
 
 /* ---- the body ------------------------------------------------------------------------------------------ */
 
+/* A buffer that holds all of the body, if one is kept. */
+static bool take_body(http_exchange *exchange, size_t needed) {
+    size_t capacity, wanted = exchange->announced > needed ? exchange->announced : needed;
+    char *taken = wanted > KEPT_BODY ? http_bodies_take(wanted, &capacity) : NULL;
+    if (!taken) return false;
+    if (exchange->body_size) memcpy(taken, exchange->body, exchange->body_size);
+    ra_free(exchange->body);
+    exchange->body = taken;
+    exchange->body_capacity = capacity;
+    return true;
+}
+
 static bool make_room(http_exchange *exchange, size_t needed) {
-    if (needed <= exchange->body_capacity) return true;
+    if (needed <= exchange->body_capacity || take_body(exchange, needed)) return true;
     size_t capacity = exchange->body_capacity ? exchange->body_capacity : FIRST_BODY;
     while (capacity < needed) capacity *= 2;
     if (exchange->announced >= needed && exchange->announced < capacity) capacity = exchange->announced;

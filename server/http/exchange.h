@@ -14,7 +14,7 @@
  * is answered at once, and the connection ends; after any other refusal a small body is read and dropped, so
  * that the connection can go on.
  *
- * A thread keeps a finished exchange for its next request: in steady state the buffers for body and reply are
+ * A thread keeps finished exchanges for its next requests: in steady state the buffers for body and reply are
  * those of earlier requests.
  *
  * Thread safety: an exchange belongs to one thread at a time; deferred.h says how it changes hands.

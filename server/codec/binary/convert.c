@@ -10,6 +10,7 @@
 #include "ra_memory.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 static bool is_integer(ra_dtype dtype) {
@@ -64,25 +65,36 @@ static ra_status check_matrix(const ra_tensor *tensor, const char *what, size_t 
     return RA_OK;
 }
 
+static ra_status check_one(const tensor_list *list, const char *what, size_t width, const char *unit,
+                           size_t max_rows, ra_error *err) {
+    if (list->count != 1)
+        RA_FAIL(err, RA_ERR_SHAPE, "the body has %zu tensors, expected one, [rows, %zu]", list->count, width);
+    return check_matrix(&list->at[0], what, width, unit, max_rows, err);
+}
+
+static ra_status check_finite(const char *what, const float *values, size_t rows, size_t width,
+                              ra_error *err) {
+    size_t bad = ra_find_not_finite(values, rows * width);
+    if (bad == rows * width) return RA_OK;
+    RA_FAIL(err, RA_ERR_NOT_FINITE, "%s[%zu][%zu] is NaN, infinite or beyond float32", what, bad / width,
+            bad % width);
+}
+
 ra_status tensors_to_matrix(const tensor_list *list, const char *what, size_t width, const char *unit,
                             size_t max_rows, ra_matrix *matrix, ra_error *err) {
     *matrix = (ra_matrix){0};
-    if (list->count != 1)
-        RA_FAIL(err, RA_ERR_SHAPE, "the body has %zu tensors, expected one, [rows, %zu]", list->count, width);
+    RA_TRY(check_one(list, what, width, unit, max_rows, err));
     const ra_tensor *tensor = &list->at[0];
-    RA_TRY(check_matrix(tensor, what, width, unit, max_rows, err));
     size_t rows = tensor->shape[0], n = rows * width;
     float *values = ra_malloc(n, sizeof *values);
     if (!values) RA_FAIL_MEMORY(err, "the request", n * sizeof *values);
     read_floats(tensor, 0, n, values);
-    size_t bad = ra_find_not_finite(values, n);
-    if (bad < n) {
+    ra_status status = check_finite(what, values, rows, width, err);
+    if (status == RA_OK)
+        *matrix = (ra_matrix){values, rows, width};
+    else
         ra_free(values);
-        RA_FAIL(err, RA_ERR_NOT_FINITE, "%s[%zu][%zu] is NaN, infinite or beyond float32", what, bad / width,
-                bad % width);
-    }
-    *matrix = (ra_matrix){values, rows, width};
-    return RA_OK;
+    return status;
 }
 
 /* ---- latents ------------------------------------------------------------------------------------------- */
@@ -178,13 +190,23 @@ static ra_status read_sparse(const tensor_list *list, size_t latents, size_t max
     return put_in_order(codes, err);
 }
 
+/* float32 is read where it is: megabytes that are mostly zeros. */
 static ra_status read_dense(const tensor_list *list, size_t latents, size_t max_rows, latents_request *out,
                             ra_error *err) {
-    ra_matrix matrix;
-    RA_TRY(tensors_to_matrix(list, "latents", latents, "latents", max_rows, &matrix, err));
-    ra_status status = ra_codes_from_dense(&out->codes, matrix.data, matrix.rows, latents, err);
-    out->dense_entries = matrix.rows * latents;
-    ra_matrix_release(&matrix);
+    RA_TRY(check_one(list, "latents", latents, "latents", max_rows, err));
+    const ra_tensor *tensor = &list->at[0];
+    size_t rows = tensor->shape[0];
+    ra_matrix copy = {0};
+    const float *values = tensor->data;
+    out->dense_entries = rows * latents;
+    if (tensor->dtype == RA_F32 && (uintptr_t)tensor->data % sizeof *values == 0) {
+        RA_TRY(check_finite("latents", values, rows, latents, err));
+    } else {
+        RA_TRY(tensors_to_matrix(list, "latents", latents, "latents", max_rows, &copy, err));
+        values = copy.data;
+    }
+    ra_status status = ra_codes_from_dense(&out->codes, values, rows, latents, err);
+    ra_matrix_release(&copy);
     return status;
 }
 

@@ -115,6 +115,32 @@ START_TEST(test_codes_to_dense_and_back) {
 }
 END_TEST
 
+/* Rows of any length, with entries at the ends of what is looked at together; zeros with a sign are none. */
+START_TEST(test_codes_of_long_rows) {
+    enum { MOST = 200 };
+    for (size_t latents = 1; latents <= MOST; latents++) {
+        static float z[2 * MOST], back[2 * MOST];
+        ra_codes codes = {0};
+        size_t entries = 0, used = 0;
+        for (size_t i = 0; i < 2 * latents; i++) {
+            bool active = i == 0 || i % 64 == 63 || i % 64 == 0 || i + 1 == latents || i + 1 == 2 * latents;
+            z[i] = active ? (float)(i + 1) : i % 3 ? 0.f : -0.f;
+            entries += active;
+        }
+        ra_ok(ra_codes_from_dense(&codes, z, 2, latents, &err));
+        ck_assert_uint_eq(ra_codes_entries(&codes), entries);
+        for (size_t i = 0; i < 2 * latents; i++) {
+            if (z[i] == 0) continue;
+            ck_assert_int_eq(codes.index[used], (int)(i % latents));
+            ck_assert_float_eq(codes.value[used++], z[i]);
+        }
+        ra_codes_to_dense(&codes, back);
+        for (size_t i = 0; i < 2 * latents; i++) ck_assert_float_eq(back[i], z[i]);
+        ra_codes_release(&codes);
+    }
+}
+END_TEST
+
 static void expect_dense(const ra_codes *codes, const float *z, size_t rows) {
     float dense[6 * 4];
     ck_assert_uint_eq(codes->rows, rows);
@@ -228,6 +254,7 @@ END_TEST
 TEST_CASES(tensor, test_dtype_names, test_narrow_types_round_trip_over_all_patterns,
            test_rounding_is_to_nearest_even, test_every_float16_is_rounded_to,
            test_finds_the_first_value_that_is_not_finite, test_codes_to_dense_and_back,
-           test_codes_are_cut_and_joined, test_codes_that_find_no_memory_stay_as_they_are,
-           test_codes_by_latent_are_the_transposed_matrix, test_shapes_as_text,
-           test_the_allocator_checks_sizes_and_aligns, test_a_large_matrix_is_refused_not_wrapped)
+           test_codes_of_long_rows, test_codes_are_cut_and_joined,
+           test_codes_that_find_no_memory_stay_as_they_are, test_codes_by_latent_are_the_transposed_matrix,
+           test_shapes_as_text, test_the_allocator_checks_sizes_and_aligns,
+           test_a_large_matrix_is_refused_not_wrapped)

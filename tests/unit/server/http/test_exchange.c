@@ -206,6 +206,36 @@ START_TEST(test_a_large_body_grows_through_many_pieces) {
 }
 END_TEST
 
+/* Two at once; then two more, in the memory that those needed, from their first bytes on. */
+START_TEST(test_large_bodies_take_the_memory_of_earlier_ones) {
+    enum { SIZE = 1 << 20, FIRST = 5000 };
+    static char bytes[SIZE];
+    recorder seen = {.max_body = SIZE};
+    const char *earlier[2] = {NULL, NULL};
+    for (int round = 0; round < 3; round++) {
+        http_exchange *both[2];
+        for (int i = 0; i < 2; i++) {
+            both[i] = begin(&seen, "/a", &(http_headers){.length = SIZE}, NULL);
+            memset(bytes, 'a' + i, SIZE);
+            http_exchange_receive(both[i], bytes, FIRST);
+            if (round > 0)
+                ck_assert(both[i]->body == earlier[0] || both[i]->body == earlier[1]);
+            else
+                ck_assert_uint_lt(both[i]->body_capacity, SIZE); /* nothing is spent on an announcement */
+            http_exchange_receive(both[i], bytes, SIZE - FIRST);
+        }
+        ck_assert_ptr_ne(both[0]->body, both[1]->body);
+        for (int i = 0; i < 2; i++) {
+            earlier[i] = both[i]->body;
+            for (size_t at = 0; at < SIZE; at += 997) ck_assert_int_eq(both[i]->body[at], 'a' + i);
+            finish(both[i], &seen);
+            ck_assert_uint_eq(seen.body_size, SIZE);
+        }
+        for (int i = 0; i < 2; i++) http_exchange_give(both[i]);
+    }
+}
+END_TEST
+
 /* 10,000 bytes for all: announced ones are taken at the head, others as they come, and all are given back. */
 START_TEST(test_bodies_share_their_memory) {
     http_capacity bodies = {.limit = 10000};
@@ -244,4 +274,4 @@ TEST_CASES(exchange, test_bodies_share_their_memory, test_pieces_become_the_body
            test_an_excess_that_was_not_announced_is_refused_when_it_comes,
            test_who_sends_on_and_on_is_cut_off, test_a_small_body_of_a_refused_request_passes_by,
            test_broken_headers_and_targets_never_reach_the_service,
-           test_a_large_body_grows_through_many_pieces)
+           test_a_large_body_grows_through_many_pieces, test_large_bodies_take_the_memory_of_earlier_ones)

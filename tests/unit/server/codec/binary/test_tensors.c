@@ -145,6 +145,23 @@ START_TEST(test_dense_latents_lose_their_zeros) {
 }
 END_TEST
 
+/* Read where it is, or copied first: a body at any address, and what is not finite is found in both. */
+START_TEST(test_dense_latents_at_any_address) {
+    static char bytes[sizeof numbers + 8];
+    for (size_t offset = 0; offset < 8; offset++) {
+        tensor_list list = {
+            1, {ra_tensor_2d(RA_F32, memcpy(bytes + offset, numbers, sizeof numbers), ROWS, WIDTH)}};
+        latents_request latents;
+        ra_ok(tensors_to_latents(&list, WIDTH, 10, &latents, &err));
+        ck_assert_uint_eq(ra_codes_entries(&latents.codes), 10);
+        ck_assert_uint_eq(latents.dense_entries, ROWS * WIDTH);
+        latents_request_release(&latents);
+        memcpy(bytes + offset + (WIDTH + 1) * sizeof(float), &(float){NAN}, sizeof(float));
+        ra_fails(tensors_to_latents(&list, WIDTH, 10, &latents, &err), RA_ERR_NOT_FINITE, "latents[1][1]");
+    }
+}
+END_TEST
+
 typedef struct sparse {
     int64_t start[4];
     int32_t index[5];
@@ -302,7 +319,7 @@ END_TEST
 
 TEST_CASES(tensors, test_raw_with_and_without_headers, test_raw_refuses, test_every_float_type_at_any_address,
            test_doubles_are_rounded_and_bounded, test_matrices_that_do_not_fit,
-           test_dense_latents_lose_their_zeros, test_sparse_latents_are_put_in_order,
-           test_sparse_latents_without_entries, test_sparse_latents_that_make_no_sense,
-           test_both_forms_come_back, test_npy_refuses)
+           test_dense_latents_lose_their_zeros, test_dense_latents_at_any_address,
+           test_sparse_latents_are_put_in_order, test_sparse_latents_without_entries,
+           test_sparse_latents_that_make_no_sense, test_both_forms_come_back, test_npy_refuses)
 TEST_CASES_LOOP(tensors_mutations, 30, 4, test_mutations)
