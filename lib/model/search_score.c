@@ -1,7 +1,6 @@
 /* The scores of all atoms for a chunk of queries, in float32. With a float32 D they are one matrix product.
  * Of a half-precision D, some atoms at a time are widened for a matrix product with many queries. For few
- * queries the time goes into reading D, not into arithmetic: then each atom is widened in the first-level
- * cache.
+ * queries the time goes into reading D, not into arithmetic: then numbers are widened in the registers.
  *
  * Of a search among few of the atoms, only those are read: some of them at a time are put side by side, in the
  * first-level cache for few queries and in scratch memory for a matrix product with many. */
@@ -13,9 +12,9 @@
 
 enum {
     PART = 256,        /* atoms per part of the work */
-    AT_ONCE = 4,       /* atoms that are widened at a time in the first-level cache, */
+    AT_ONCE = 4,       /* chosen atoms that are widened at a time in the first-level cache, */
     CHUNK = 1024,      /* so many elements of each */
-    MOST_AT_ONCE = 64, /* of chosen atoms, in the same memory, where they are short */
+    MOST_AT_ONCE = 64, /* where they are short, so many of them in the same memory */
     WIDENED = 1 << 20, /* numbers of D that are widened at a time for a matrix product */
 };
 
@@ -29,21 +28,16 @@ typedef struct score_job {
 static void score_part(void *context, size_t part) {
     const score_job *job = context;
     size_t K = job->D->shape[0], d = job->D->shape[1], last = (part + 1) * PART < K ? (part + 1) * PART : K;
-    float chunk[AT_ONCE * CHUNK];
-    for (size_t k = part * PART; k < last; k += AT_ONCE)
-        for (size_t from = 0; from < d; from += CHUNK) {
-            ra_dots dots = {.a = job->queries + from,
-                            .lda = d,
-                            .m = job->count,
-                            .b = chunk,
-                            .ldb = CHUNK,
-                            .n = last - k < AT_ONCE ? last - k : AT_ONCE,
-                            .k = d - from < CHUNK ? d - from : CHUNK};
-            for (size_t i = 0; i < dots.n; i++)
-                (void)ra_row_widen(job->D->dtype, ra_tensor_row(job->D, k + i), from, dots.k,
-                                   chunk + i * CHUNK);
-            ra_dots_run(&dots, 1, from ? 1 : 0, job->scores + k, K);
-        }
+    size_t first = part * PART;
+    const ra_dots dots = {.a = job->queries,
+                          .lda = d,
+                          .m = job->count,
+                          .b = ra_tensor_row(job->D, first),
+                          .ldb = d,
+                          .type = job->D->dtype,
+                          .n = last - first,
+                          .k = d};
+    ra_dots_run(&dots, 1, 0, job->scores + first, K);
 }
 
 /* Whether atoms are widened for a matrix product; a device always needs that. */
@@ -122,6 +116,7 @@ static void chosen_part(void *context, size_t part) {
                             .m = job->count,
                             .b = chunk,
                             .ldb = width,
+                            .type = RA_F32,
                             .n = last - i < at_once ? last - i : at_once,
                             .k = width};
             gather(job->D, job->ids + i, dots.n, from, width, chunk);

@@ -2,11 +2,16 @@
 #ifndef RA_TENSOR_DOTS_H
 #define RA_TENSOR_DOTS_H
 
+#include "ra_tensor.h"
+
 #include <stddef.h>
 
-/* The rows of A, [m,k], and of B, [n,k], with lda and ldb elements from one row to the next. */
+/* The rows of A, [m,k], and of B, [n,k], with lda and ldb elements from one row to the next. B is of `type`: RA_F32, RA_F16 or
+ * RA_BF16, whose numbers are widened on their way into the registers. */
 typedef struct ra_dots {
-    const float *a, *b;
+    const float *a;
+    const void *b;
+    ra_dtype type;
     size_t m, n, k, lda, ldb;
 } ra_dots;
 

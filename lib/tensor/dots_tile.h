@@ -1,13 +1,28 @@
 /* dots_tile.h - the loops of dots.c for one kind of machine; included once for each, with VARIANT(name), the WIDTH of its
- * vectors in floats, the ROWS and COLUMNS of its largest tile, and the TARGET of its code. No header: it has no guard. */
+ * vectors in floats, the ROWS and COLUMNS of its largest tile, the TARGET of its code, and its WIDEN_F16(address). No header: it
+ * has no guard. */
 
 #define PARTS (LANES / WIDTH) /* vectors of an element's partial sums */
 #define vec VARIANT(vec)
 
 typedef float vec __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
 
+/* Halves of a bfloat16 are those of a float32 but the lower one. */
+INLINE TARGET vec VARIANT(widen_bf16)(const char *from) {
+    typedef uint16_t halves __attribute__((vector_size(2 * WIDTH), aligned(2), may_alias));
+    typedef uint32_t words __attribute__((vector_size(4 * WIDTH)));
+    return (vec)(__builtin_convertvector(*(const halves *)from, words) << 16);
+}
+
+/* WIDTH elements of a row of B, from element i on. */
+INLINE TARGET vec VARIANT(load)(ra_dtype type, const char *row, size_t i) {
+    if (type == RA_F16) return (vec)WIDEN_F16(row + i * sizeof(uint16_t));
+    if (type == RA_BF16) return VARIANT(widen_bf16)(row + i * sizeof(uint16_t));
+    return *(const vec *)(row + i * sizeof(float));
+}
+
 /* sums[c] <- the sum of the LANES of part[c]: the upper half is added to the lower one until one is left. */
-INLINE void VARIANT(add_lanes)(vec part[COLUMNS][PARTS], float *sums) {
+INLINE TARGET void VARIANT(add_lanes)(vec part[COLUMNS][PARTS], float *sums) {
     for (size_t c = 0; c < COLUMNS; c++)
         for (size_t half = PARTS / 2; half > 0; half /= 2)
             for (size_t i = 0; i < half; i++) part[c][i] += part[c][i + half];
@@ -34,11 +49,11 @@ INLINE void VARIANT(add_lanes)(vec part[COLUMNS][PARTS], float *sums) {
 }
 
 /* Adds the products of LANES elements of each row. */
-INLINE void VARIANT(multiply)(size_t rows, const float *const *a, const float *const *b, size_t i,
-                              vec part[ROWS][COLUMNS][PARTS]) {
+INLINE TARGET void VARIANT(multiply)(ra_dtype type, size_t rows, const float *const *a, const char *const *b,
+                                     size_t i, vec part[ROWS][COLUMNS][PARTS]) {
     for (size_t l = 0; l < PARTS; l++) {
         vec y[COLUMNS];
-        for (size_t c = 0; c < COLUMNS; c++) y[c] = *(const vec *)(b[c] + i + l * WIDTH);
+        for (size_t c = 0; c < COLUMNS; c++) y[c] = VARIANT(load)(type, b[c], i + l * WIDTH);
         for (size_t r = 0; r < rows; r++) {
             vec x = *(const vec *)(a[r] + i + l * WIDTH);
             for (size_t c = 0; c < COLUMNS; c++) part[r][c][l] += x * y[c];
@@ -47,36 +62,41 @@ INLINE void VARIANT(multiply)(size_t rows, const float *const *a, const float *c
 }
 
 /* What is left of the rows behind their last LANES elements is copied before zeros. */
-INLINE void VARIANT(multiply_rest)(size_t rows, const float *const *a, const float *const *b, size_t i,
-                                   size_t count, vec part[ROWS][COLUMNS][PARTS]) {
+INLINE TARGET void VARIANT(multiply_rest)(ra_dtype type, size_t rows, const float *const *a,
+                                          const char *const *b, size_t i, size_t count,
+                                          vec part[ROWS][COLUMNS][PARTS]) {
     float left[ROWS + COLUMNS][LANES] = {{0}};
-    const float *x[ROWS], *y[COLUMNS];
+    const float *x[ROWS];
+    const char *y[COLUMNS];
     for (size_t r = 0; r < rows; r++) x[r] = memcpy(left[r], a[r] + i, count * sizeof(float));
-    for (size_t c = 0; c < COLUMNS; c++) y[c] = memcpy(left[ROWS + c], b[c] + i, count * sizeof(float));
-    VARIANT(multiply)(rows, x, y, 0, part);
+    for (size_t c = 0; c < COLUMNS; c++)
+        y[c] = memcpy(left[ROWS + c], b[c] + i * size_of(type), count * size_of(type));
+    VARIANT(multiply)(type, rows, x, y, 0, part);
 }
 
-/* sums[r * COLUMNS + c] <- <a[r], b[c]>. The number of rows is a constant where this is inlined. */
-INLINE void VARIANT(tile)(size_t rows, const float *const *a, const float *const *b, size_t k, fetch next,
-                          float *sums) {
+/* sums[r * COLUMNS + c] <- <a[r], b[c]>. The type and the number of rows are constants where this is inlined. */
+INLINE TARGET void VARIANT(tile)(ra_dtype type, size_t rows, const float *const *a, const char *const *b,
+                                 size_t k, fetch next, float *sums) {
     vec part[ROWS][COLUMNS][PARTS] = {{{{0}}}};
     size_t i = 0;
     for (; i + LANES <= k; i += LANES, next.from += next.step) {
-        for (size_t c = 0; c < COLUMNS; c++) __builtin_prefetch(b[c] + next.from);
-        VARIANT(multiply)(rows, a, b, i, part);
+        for (size_t c = 0; c < COLUMNS; c++) __builtin_prefetch(b[c] + next.from * size_of(type));
+        VARIANT(multiply)(type, rows, a, b, i, part);
     }
-    if (i < k) VARIANT(multiply_rest)(rows, a, b, i, k - i, part);
+    if (i < k) VARIANT(multiply_rest)(type, rows, a, b, i, k - i, part);
     for (size_t r = 0; r < rows; r++) VARIANT(add_lanes)(part[r], sums + r * COLUMNS);
 }
 
 /* All rows of A with COLUMNS rows of B from j on; beyond the last of B, they are that one again. Rows of A go in groups
  * of nearly one size: a group of one would load as much of B for a fraction of the work. */
-INLINE void VARIANT(all_rows)(const ra_dots *p, size_t j, const target *to) {
-    const float *a[ROWS], *b[COLUMNS];
+INLINE TARGET void VARIANT(all_rows)(ra_dtype type, const ra_dots *p, size_t j, const target *to) {
+    const float *a[ROWS];
+    const char *b[COLUMNS];
     float sums[ROWS * COLUMNS];
     size_t columns = p->n - j < COLUMNS ? p->n - j : COLUMNS, all_groups = (p->m + ROWS - 1) / ROWS,
            group = 0, rows;
-    for (size_t c = 0; c < COLUMNS; c++) b[c] = p->b + (j + (c < columns ? c : columns - 1)) * p->ldb;
+    for (size_t c = 0; c < COLUMNS; c++)
+        b[c] = (const char *)p->b + (j + (c < columns ? c : columns - 1)) * p->ldb * size_of(type);
     for (size_t i = 0; i < p->m; i += rows, group++) {
         size_t groups = all_groups - group; /* that are left */
         rows = (p->m - i + groups - 1) / groups;
@@ -84,25 +104,25 @@ INLINE void VARIANT(all_rows)(const ra_dots *p, size_t j, const target *to) {
         fetch next = fetch_share(p, COLUMNS, group, all_groups);
         switch (rows) {
         case 1:
-            VARIANT(tile)(1, a, b, p->k, next, sums);
+            VARIANT(tile)(type, 1, a, b, p->k, next, sums);
             break;
         case 2:
-            VARIANT(tile)(2, a, b, p->k, next, sums);
+            VARIANT(tile)(type, 2, a, b, p->k, next, sums);
             break;
 #if ROWS > 2
         case 3:
-            VARIANT(tile)(3, a, b, p->k, next, sums);
+            VARIANT(tile)(type, 3, a, b, p->k, next, sums);
             break;
 #endif
 #if ROWS > 3
         case 4:
-            VARIANT(tile)(4, a, b, p->k, next, sums);
+            VARIANT(tile)(type, 4, a, b, p->k, next, sums);
             break;
         case 5:
-            VARIANT(tile)(5, a, b, p->k, next, sums);
+            VARIANT(tile)(type, 5, a, b, p->k, next, sums);
             break;
         case 6:
-            VARIANT(tile)(6, a, b, p->k, next, sums);
+            VARIANT(tile)(type, 6, a, b, p->k, next, sums);
             break;
 #endif
         }
@@ -115,7 +135,16 @@ INLINE void VARIANT(all_rows)(const ra_dots *p, size_t j, const target *to) {
 }
 
 TARGET static void VARIANT(run)(const ra_dots *p, const target *to) {
-    for (size_t j = 0; j < p->n; j += COLUMNS) VARIANT(all_rows)(p, j, to);
+    switch (p->type) {
+    case RA_F16:
+        for (size_t j = 0; j < p->n; j += COLUMNS) VARIANT(all_rows)(RA_F16, p, j, to);
+        break;
+    case RA_BF16:
+        for (size_t j = 0; j < p->n; j += COLUMNS) VARIANT(all_rows)(RA_BF16, p, j, to);
+        break;
+    default:
+        for (size_t j = 0; j < p->n; j += COLUMNS) VARIANT(all_rows)(RA_F32, p, j, to);
+    }
 }
 
 #undef PARTS
@@ -125,3 +154,4 @@ TARGET static void VARIANT(run)(const ra_dots *p, const target *to) {
 #undef ROWS
 #undef COLUMNS
 #undef TARGET
+#undef WIDEN_F16

@@ -52,6 +52,7 @@ static void dots_part(void *context, size_t part) {
                           .lda = p->lda,
                           .m = p->m,
                           .b = p->b + from * p->ldb,
+                          .type = RA_F32,
                           .ldb = p->ldb,
                           .n = to - from,
                           .k = p->k};

@@ -41,10 +41,23 @@ static float *rows_of(size_t rows, size_t k, size_t ld, unsigned seed) {
     return x;
 }
 
-static void assert_products(size_t which, size_t m, size_t n, size_t k) {
+static const ra_dtype types[] = {RA_F32, RA_F16, RA_BF16};
+enum { TYPES = sizeof types / sizeof *types };
+
+/* Rounds the rows to the type, so that they are exact in it, and returns them in it. */
+static void *in_type(ra_dtype type, float *x, size_t rows, size_t k, size_t ld) {
+    size_t count = (rows - 1) * ld + k, bytes = count * ra_dtype_size(type);
+    void *narrow = malloc(bytes ? bytes : 1);
+    ra_convert_from_f32(type, x, narrow, count);
+    ra_convert_to_f32(type, narrow, x, count);
+    return narrow;
+}
+
+static void assert_products(size_t which, ra_dtype type, size_t m, size_t n, size_t k) {
     size_t lda = k + GAP, ldb = k + 2 * GAP, ldc = n + 1;
     float *a = rows_of(m, k, lda, 1), *b = rows_of(n, k, ldb, 2), *c = malloc(m * ldc * sizeof *c);
-    const ra_dots dots = {.a = a, .b = b, .m = m, .n = n, .k = k, .lda = lda, .ldb = ldb};
+    void *narrow = in_type(type, b, n, k, ldb);
+    const ra_dots dots = {.a = a, .b = narrow, .type = type, .m = m, .n = n, .k = k, .lda = lda, .ldb = ldb};
     for (int beta = 0; beta < 2; beta++) {
         for (size_t i = 0; i < m * ldc; i++) c[i] = beta ? 2 : NAN;
         variants[which].run(&dots, &(target){-0.5f, (float)beta * 3, c, ldc});
@@ -64,15 +77,36 @@ static void assert_products(size_t which, size_t m, size_t n, size_t k) {
             if (i + 1 < m || beta) ck_assert(beta ? c[i * ldc + n] == 2 : isnan(c[i * ldc + n]));
         }
     }
-    free(a), free(b), free(c);
+    free(a), free(b), free(c), free(narrow);
 }
 
 START_TEST(test_products_are_right_at_every_size) {
     size_t which = (size_t)_i;
     if (!can_run(which)) return;
-    for (size_t m = 1; m <= MOST_M; m++)
-        for (size_t n = 1; n <= MOST_N; n++) assert_products(which, m, n, 33);
-    for (size_t k = 1; k <= MOST_K; k++) assert_products(which, 5, 7, k);
+    for (size_t t = 0; t < TYPES; t++) {
+        for (size_t m = 1; m <= MOST_M; m++)
+            for (size_t n = 1; n <= MOST_N; n++) assert_products(which, types[t], m, n, 33);
+        for (size_t k = 1; k <= MOST_K; k++) assert_products(which, types[t], 5, 7, k);
+    }
+}
+END_TEST
+
+/* A number of a narrow type is exact in float32, so nothing is rounded on the way: subnormals and large ones, too. */
+START_TEST(test_narrow_types_give_the_bits_of_float32) {
+    size_t which = (size_t)_i, k = MOST_K;
+    if (!can_run(which)) return;
+    float *a = rows_of(5, k, k, 7), *b = rows_of(9, k, k, 8), wide[45], narrow[45];
+    for (size_t i = 0; i < 9 * k; i++) b[i] *= i % 5 == 0 ? 1e-6f : i % 7 == 0 ? 3e4f : 1;
+    for (size_t t = 1; t < TYPES; t++) {
+        void *half = in_type(types[t], b, 9, k, k);
+        ra_dots dots = {.a = a, .b = b, .m = 5, .n = 9, .k = k, .lda = k, .ldb = k};
+        variants[which].run(&dots, &(target){1, 0, wide, 9});
+        dots.b = half, dots.type = types[t];
+        variants[which].run(&dots, &(target){1, 0, narrow, 9});
+        ck_assert_mem_eq(wide, narrow, sizeof wide);
+        free(half);
+    }
+    free(a), free(b);
 }
 END_TEST
 
@@ -112,4 +146,5 @@ END_TEST
 
 TEST_CASES(dots, test_vector_width_changes_no_bit)
 TEST_CASES_LOOP(dots_variants, 60, VARIANTS, test_products_are_right_at_every_size,
+                test_narrow_types_give_the_bits_of_float32,
                 test_a_row_has_the_same_bits_alone_and_among_others)
