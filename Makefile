@@ -80,7 +80,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-built check-fast check-interop check-barriers check-numbers check-faults check-kills soak check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
+.PHONY: all cuda demo check check-built check-fast check-interop check-barriers check-numbers check-faults check-kills check-hostile soak check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
   bench-train study study-few-points layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
@@ -262,6 +262,9 @@ check-kills: all ## end daemon and commands at random moments (KILLS=200 each), 
 	$(Q)$(TEST_ENV) RASAE_KILLS=$(KILLS) python3 tests/http/test_kills.py
 	$(Q)$(TEST_ENV) RASAE_POWER_CUTS=1 python3 tests/cli/test_power_cut.py
 
+check-hostile: all ## let a thousand slow, many or greedy clients, and ten thousand idle ones, meet healthy ones (minutes)
+	$(Q)$(TEST_ENV) python3 tests/http/hostile.py
+
 MINUTES ?= 30
 soak: all ## mixed traffic for so long (MINUTES=30), every answer checked; memory, descriptors and threads must stay
 	$(Q)$(TEST_ENV) python3 tests/http/soak.py $$(($(MINUTES) * 60))
@@ -432,7 +435,7 @@ INSTALLED = 755:$(OUT)/rasae:$(bindir)/rasae 755:$(OUT)/rasaed:$(bindir)/rasaed 
   644:deploy/completions/rasae.zsh:$(zshdir)/_rasae \
   644:LICENSE:$(docdir)/LICENSE 644:proto/artifact.md:$(docdir)/artifact.md 644:proto/tensors.md:$(docdir)/tensors.md
 
-.PHONY: install uninstall deb
+.PHONY: install uninstall sbom deb
 install: all $(patsubst %,$(OUT)/install/%,$(PAGES) $(UNITS) rasae.pc) ## install programs, library, manual pages, systemd units, completions
 	$(Q)for row in $(INSTALLED); do to=$${row##*:} row=$${row%:*}; \
 	  install -D -m "$${row%%:*}" "$${row#*:}" "$(DESTDIR)$$to" || exit 1; done
@@ -454,6 +457,11 @@ $(OUT)/install/rasaed@%: deploy/systemd/rasaed@% always
 
 $(OUT)/install/rasae.pc: deploy/rasae.pc.in always
 	$(Q)mkdir -p $(@D) && sed 's|@prefix@|$(prefix)|; s|@libdir@|$(libdir)|; s|@includedir@|$(includedir)|; s|@version@|$(VERSION)|; s|@libs@|$(LIBS)|' $< >$@
+
+sbom: all ## write what the programs are linked with, as CycloneDX, to build/sbom
+	$(Q)mkdir -p $(OUT)/sbom
+	$(Q)for program in rasae rasaed; do deploy/sbom $(OUT)/$$program >$(OUT)/sbom/$$program.cdx.json.new && \
+	  mv $(OUT)/sbom/$$program.cdx.json.new $(OUT)/sbom/$$program.cdx.json || exit 1; done
 
 deb: ## build the Debian packages, in build/deb
 	$(Q)sh deploy/install-deps --deploy
