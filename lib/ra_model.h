@@ -349,13 +349,18 @@ ra_status ra_model_point(const ra_model *model, size_t point, float *vector, ra_
 ra_status ra_model_reconstruct(const ra_model *model, ra_workspace *workspace, const ra_codes *codes,
                                float *x_hat, ra_error *err);
 
-/* codes <- the codes of x [B,d] in evaluation mode. RA_ERR_STATE without an encoder; RA_ERR_NOT_FINITE for a
- * NaN or an infinity. */
 /* Whether the reconstructions of these codes have the same bits beside those of others, in one call for all. */
 bool ra_model_may_join(const ra_model *model, const ra_codes *codes);
 
+/* codes <- the codes of x [B,d] in evaluation mode. RA_ERR_STATE without an encoder; RA_ERR_NOT_FINITE for a
+ * NaN or an infinity. */
 ra_status ra_model_encode(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                           ra_codes *codes, ra_error *err);
+
+/* The most rows of which ra_model_encode() and ra_model_explain() give each the bits that it has alone. More of them are one
+ * matrix product, whose sums may have another order: its results agree to rounding. SIZE_MAX: of a device, which promises no
+ * bits. */
+size_t ra_model_rows_as_alone(const ra_model *model);
 
 typedef enum ra_similarity { RA_SIMILARITY_COSINE, RA_SIMILARITY_DOT } ra_similarity;
 
@@ -398,6 +403,10 @@ typedef struct ra_explanation {
 ra_status ra_model_explain(const ra_model *model, ra_workspace *workspace, const float *x, size_t rows,
                            ra_explanation *explanation, ra_error *err);
 void ra_explanation_release(ra_explanation *explanation);
+
+/* *part <- `rows` of them from `first` on, the caller's to release; {0} after a failure. */
+ra_status ra_explanation_slice(const ra_explanation *all, size_t first, size_t rows, ra_explanation *part,
+                               ra_error *err);
 
 /* One push along an atom: scale * D_atom, in input space (with a standardization, dimension j is multiplied
  * by its scale). */

@@ -4,6 +4,7 @@
  * of thousands of atoms would not fit into memory. In evaluation mode no row depends on another. */
 #include "model/hidden.h"
 #include "model/model.h"
+#include "tensor/dots.h"
 
 #include <string.h>
 
@@ -71,6 +72,11 @@ static ra_status encode_chunk(const ra_model *model, ra_workspace *workspace, ra
         return ra_pursuit_run(&workspace->pursuit, execution->stream, encoder->tensor[RA_ENCODER_WEIGHT], K,
                               d, x, rows, activation->top_k, false, pre, codes, err);
     return type->evaluate(activation, execution->stream, pre, rows, K, codes, err);
+}
+
+/* Each product is one of rows with a transposed matrix. */
+size_t ra_model_rows_as_alone(const ra_model *model) {
+    return ra_backend_host_memory(model->backend) ? ra_dots_most_rows(model->info.dimensions) : SIZE_MAX;
 }
 
 /* ---- all rows ----------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include "tensor/vectors.h"
 
 #include <math.h>
+#include <string.h>
 
 static ra_status allocate(ra_explanation *explanation, size_t rows, size_t entries, ra_error *err) {
     *explanation = (ra_explanation){.rows = rows};
@@ -29,6 +30,18 @@ void ra_explanation_release(ra_explanation *explanation) {
     ra_free(explanation->input_norm);
     ra_free(explanation->r2);
     *explanation = (ra_explanation){0};
+}
+
+ra_status ra_explanation_slice(const ra_explanation *all, size_t first, size_t rows, ra_explanation *part,
+                               ra_error *err) {
+    size_t from = all->start[first], entries = all->start[first + rows] - from;
+    RA_TRY(allocate(part, rows, entries, err));
+    for (size_t row = 0; row <= rows; row++) part->start[row] = all->start[first + row] - from;
+    memcpy(part->entries, all->entries + from, entries * sizeof *part->entries);
+    memcpy(part->residual_norm, all->residual_norm + first, rows * sizeof(float));
+    memcpy(part->input_norm, all->input_norm + first, rows * sizeof(float));
+    memcpy(part->r2, all->r2 + first, rows * sizeof(float));
+    return RA_OK;
 }
 
 typedef struct explain_job {

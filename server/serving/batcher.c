@@ -14,9 +14,10 @@
  * A joined computation may fail because of one request (a number too large for float32). Then each is
  * computed again alone, and each has the answer, and the error, that it would have had alone.
  *
- * Rows of encode and search do not depend on each other, but a matrix product of many rows (tensor/dots.h says how many)
- * may add in another order than that of one row: results agree to rounding. Those of reconstruct are the same bits, joined or not: codes for
- * which a device could not promise that are computed alone.
+ * Joined or not, an answer has the same bits, on the host: a search is exact, a reconstruction adds in the order of its own
+ * row, and no more rows are encoded or explained together than are computed as each would be alone. That costs nothing: so
+ * many rows read the encoder once and keep the arithmetic busy. On a device, codes that it might add in another order are
+ * reconstructed alone, and what is encoded agrees to rounding.
  */
 #include "serving/batcher.h"
 #include "ra_memory.h"
@@ -34,6 +35,7 @@ typedef enum entry_state { WAITING, TAKEN, DONE } entry_state;
 
 typedef struct entry {
     const computation *wanted;
+    size_t most; /* rows of a group that it may be in */
     entry_state state;
     ra_status status;
     ra_error *err;
@@ -136,17 +138,35 @@ static void trim(slot *own) {
     if (own->codes.entry_capacity > KEPT_BYTES / sizeof(float)) ra_codes_release(&own->codes);
 }
 
-static ra_status join_encode(const entry_group *group, slot *own, ra_error *err) {
-    const ra_model *model = group->first->wanted->model;
-    size_t d = ra_model_get_info(model)->dimensions, row = 0;
-    RA_TRY(reserve(own, group->rows * d, err));
+/* own->numbers <- the inputs of the whole group, row after row, and room for so many more of each. */
+static ra_status join_inputs(const entry_group *group, size_t more, slot *own, ra_error *err) {
+    size_t d = ra_model_get_info(group->first->wanted->model)->dimensions, row = 0;
+    RA_TRY(reserve(own, group->rows * (d + more), err));
     for (const entry *at = group->first; at; row += at->wanted->rows, at = at->next)
         if (at->wanted->rows)
             memcpy(own->numbers + row * d, at->wanted->x, at->wanted->rows * d * sizeof(float));
+    return RA_OK;
+}
+
+static ra_status join_encode(const entry_group *group, slot *own, ra_error *err) {
+    const ra_model *model = group->first->wanted->model;
+    size_t row = 0;
+    RA_TRY(join_inputs(group, 0, own, err));
     RA_TRY(ra_model_encode(model, own->workspace, own->numbers, group->rows, &own->codes, err));
-    row = 0;
     for (entry *at = group->first; at; row += at->wanted->rows, at = at->next)
         at->status = ra_codes_slice(&own->codes, row, at->wanted->rows, at->wanted->codes_out, at->err);
+    return RA_OK;
+}
+
+static ra_status join_explain(const entry_group *group, slot *own, ra_error *err) {
+    ra_explanation all;
+    size_t row = 0;
+    RA_TRY(join_inputs(group, 0, own, err));
+    RA_TRY(
+        ra_model_explain(group->first->wanted->model, own->workspace, own->numbers, group->rows, &all, err));
+    for (entry *at = group->first; at; row += at->wanted->rows, at = at->next)
+        at->status = ra_explanation_slice(&all, row, at->wanted->rows, at->wanted->explanation, at->err);
+    ra_explanation_release(&all);
     return RA_OK;
 }
 
@@ -186,15 +206,11 @@ static ra_status reserve_results(slot *own, size_t count, ra_error *err) {
 static ra_status join_search(const entry_group *group, slot *own, ra_error *err) {
     const computation *lead = group->first->wanted;
     size_t d = ra_model_get_info(lead->model)->dimensions, k = lead->k, row = 0;
-    RA_TRY(reserve(own, group->rows * (d + k), err));
+    RA_TRY(join_inputs(group, k, own, err));
     RA_TRY(reserve_results(own, group->rows * k, err));
     float *scores = own->numbers + group->rows * d;
-    for (const entry *at = group->first; at; row += at->wanted->rows, at = at->next)
-        if (at->wanted->rows)
-            memcpy(own->numbers + row * d, at->wanted->x, at->wanted->rows * d * sizeof(float));
     RA_TRY(ra_model_search(lead->model, own->workspace, own->numbers, group->rows, k, lead->metric, own->ids,
                            scores, err));
-    row = 0;
     for (entry *at = group->first; at; row += at->wanted->rows, at = at->next) {
         size_t count = at->wanted->rows * k;
         if (count) memcpy(at->wanted->ids, own->ids + row * k, count * sizeof *own->ids);
@@ -210,7 +226,7 @@ static const struct {
 } kinds[COMPUTATION_KINDS] = {
     [COMPUTE_ENCODE] = {run_encode, join_encode},
     [COMPUTE_RECONSTRUCT] = {run_reconstruct, join_reconstruct},
-    [COMPUTE_EXPLAIN] = {run_explain, NULL},
+    [COMPUTE_EXPLAIN] = {run_explain, join_explain},
     [COMPUTE_SEARCH] = {run_search, join_search},
     [COMPUTE_NEIGHBORS] = {run_neighbors, NULL},
     [COMPUTE_STEER] = {run_steer, NULL},
@@ -280,6 +296,12 @@ static bool may_join(const computation *wanted) {
            (!wanted->codes || ra_model_may_join(wanted->model, wanted->codes));
 }
 
+static size_t most_rows(const batcher *queue, const computation *wanted) {
+    bool encodes = wanted->kind == COMPUTE_ENCODE || wanted->kind == COMPUTE_EXPLAIN;
+    size_t as_alone = encodes ? ra_model_rows_as_alone(wanted->model) : SIZE_MAX;
+    return as_alone < queue->options.max_batch ? as_alone : queue->options.max_batch;
+}
+
 static entry *before_of(batcher *queue, const entry *wanted) {
     entry *before = NULL;
     for (entry *at = queue->oldest; at != wanted; at = at->next) before = at;
@@ -292,8 +314,9 @@ static bool same(const computation *a, const computation *b) {
            may_join(a) && may_join(b) && (!a->codes || a->codes->latents == b->codes->latents);
 }
 
-static bool fits(const batcher *queue, const entry_group *group, const computation *wanted) {
-    return rows_of(wanted) <= queue->options.max_batch - group->rows && same(group->first->wanted, wanted);
+/* Of a group that is not full. */
+static bool fits(const entry_group *group, const computation *wanted) {
+    return rows_of(wanted) <= group->first->most - group->rows && same(group->first->wanted, wanted);
 }
 
 /* Takes the entries that fit into the group, in order. */
@@ -301,18 +324,18 @@ static void collect(batcher *queue, entry_group *group) {
     for (entry *before = NULL, *at = queue->oldest; at; at = before ? before->next : queue->oldest) {
         if (is_canceled(at->wanted))
             finish(take_out(queue, before));
-        else if (fits(queue, group, at->wanted))
+        else if (fits(group, at->wanted))
             add(group, take_out(queue, before));
         else
             before = at;
-        if (group->rows >= queue->options.max_batch) return;
+        if (group->rows >= group->first->most) return;
     }
 }
 
 /* False when no group that is open takes it. */
 static bool join_open(batcher *queue, entry *added) {
     for (entry_group *group = queue->led; group; group = group->next) {
-        if (!group->open || !fits(queue, group, added->wanted)) continue;
+        if (!group->open || !fits(group, added->wanted)) continue;
         add(group, added);
         return true;
     }
@@ -321,18 +344,17 @@ static bool join_open(batcher *queue, entry *added) {
 
 /* Two that one call could compute are better computed together than at the same time: the later one waits, and so do
  * those that come meanwhile. A request that is too large to be joined holds up no other. */
-static bool is_led(const batcher *queue, const computation *wanted) {
-    size_t most = queue->options.max_batch;
-    if (rows_of(wanted) > most) return false;
+static bool is_led(const batcher *queue, const entry *waiting) {
+    if (rows_of(waiting->wanted) > waiting->most) return false;
     for (const entry_group *group = queue->led; group; group = group->next)
-        if (group->rows <= most && same(group->first->wanted, wanted)) return true;
+        if (group->rows <= waiting->most && same(group->first->wanted, waiting->wanted)) return true;
     return false;
 }
 
 /* The oldest that may start; NULL: none. */
 static entry *first_ready(const batcher *queue) {
     entry *at = queue->free ? queue->oldest : NULL;
-    while (at && is_led(queue, at->wanted)) at = at->next;
+    while (at && is_led(queue, at)) at = at->next;
     return at;
 }
 
@@ -357,11 +379,12 @@ static struct timespec in_microseconds(unsigned count) {
 /* Leaves the group open to those that come while its leader waits: as long as was set, or while some are under way. */
 static void wait_for_more(batcher *queue, entry_group *group) {
     unsigned delay = queue->options.delay_us;
-    if (group->rows >= queue->options.max_batch || (!delay && !are_under_way(queue))) return;
+    size_t most = group->first->most;
+    if (group->rows >= most || (!delay && !are_under_way(queue))) return;
     struct timespec until = in_microseconds(delay ? delay : UNDER_WAY_US);
     group->open = true;
     wake_ready(queue);
-    while (group->rows < queue->options.max_batch && (delay || are_under_way(queue)) &&
+    while (group->rows < most && (delay || are_under_way(queue)) &&
            pthread_cond_timedwait(&queue->arrived, &queue->lock, &until) == 0) {}
     group->open = false;
 }
@@ -384,7 +407,7 @@ static void lead(batcher *queue, entry *leader) {
     queue->free = own->next;
     add(&group, take_out(queue, before_of(queue, leader)));
     begin(queue, &group);
-    if (may_join(leader->wanted) && group.rows < queue->options.max_batch) {
+    if (may_join(leader->wanted) && group.rows < leader->most) {
         collect(queue, &group);
         wait_for_more(queue, &group);
     }
@@ -405,7 +428,7 @@ static void lead(batcher *queue, entry *leader) {
 }
 
 ra_status batcher_run(batcher *queue, const computation *wanted, ra_error *err) {
-    entry own = {.wanted = wanted, .status = RA_ERR_CANCELED, .err = err};
+    entry own = {.wanted = wanted, .most = most_rows(queue, wanted), .status = RA_ERR_CANCELED, .err = err};
     pthread_cond_init(&own.turn, NULL);
     pthread_mutex_lock(&queue->lock);
     queue->inside += wanted->brief;

@@ -71,7 +71,7 @@ typedef struct batcher batcher;
 
 typedef struct batcher_options {
     size_t slots;      /* computations at once, at least 1; each may use all threads of the backend */
-    size_t max_batch;  /* rows that are joined; a larger request is computed alone */
+    size_t max_batch;  /* the most rows that are joined; a larger request is computed alone */
     unsigned delay_us; /* how long a computation that could start waits for others to join it */
     /* How many brief requests have a thread. Those that are not in batcher_run() will be in a moment, and a computation
      * that they may join waits for them, at most for half a millisecond. NULL: it starts at once. Called with a lock held. */
