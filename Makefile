@@ -80,7 +80,7 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-built check-fast check-interop check-barriers check-numbers check-faults check-kills check-hostile soak check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
+.PHONY: all cuda demo check check-built check-fast check-interop check-barriers check-numbers check-faults check-schedules check-kills check-hostile soak check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
   bench-train study study-few-points layers format format-check install-deps clean help
 .DEFAULT_GOAL := all
 
@@ -213,7 +213,7 @@ CPPFLAGS_server  := -Iserver
 CPPFLAGS_trainer := -Itrainer
 CPPFLAGS_tests   := -Iserver -Itests/unit -Itests
 
--include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(APP_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(FUZZ_SRC) $(wildcard tests/bench/*.c)) $(CUDA_PARTS) $(EMULATION) $(CHECKED))
+-include $(patsubst %.o,%.d,$(call object,$(LIB_SRC) $(APP_SRC) $(TRAINER_SRC) $(wildcard trainer/training/ranks_*.c) $(SERVER_SRC) $(UNIT_SRC) $(FUZZ_SRC) $(wildcard tests/bench/*.c tests/schedules/*.c)) $(SCHEDULED_PARTS) $(CUDA_PARTS) $(EMULATION) $(CHECKED))
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 # OpenBLAS gets one thread (ours call it), so that each forked test starts from a single-threaded process.
@@ -222,7 +222,7 @@ TEST_ENV := RASAE_BUILD=$(OUT) OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 check: install-deps ## run every test; a summary comes last
 	$(Q)$(MAKE) --no-print-directory check-built
 
-check-built: all $(UNIT) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu layers format-check
+check-built: all $(UNIT) $(if $(SANITIZE),,$(OUT)/tests/schedules) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu layers format-check
 	$(Q)$(TEST_ENV) $(UNIT)
 
 check-fast: $(UNIT) layers ## run the unit tests alone
@@ -256,6 +256,26 @@ $(OUT)/tests/all_f32: tests/numbers/all_f32.cc $(OUT)/obj/tests/numbers/variants
 
 check-numbers: $(OUT)/tests/all_f32 ## print and read back every float32, beside std::to_chars (ten minutes)
 	$(Q)$<
+
+# The concurrent cores of the server in every order of their locks and atomic operations: tests/schedules/schedule.h. The compiler
+# makes a call of each atomic operation, and the scheduler has these calls.
+SCHEDULED := server/http/deferred.c server/http/exchange.c server/serving/batcher.c $(call c_files,server/serving/registry)
+SCHEDULED_PARTS := $(patsubst %.c,$(OUT)/obj/scheduled/%.o,$(SCHEDULED))
+SCHEDULE_WRAPS := $(patsubst %,-Wl$(comma)--wrap=%,ra_model_open ra_model_release \
+  $(addprefix pthread_,mutex_lock mutex_unlock cond_wait cond_timedwait cond_signal cond_broadcast))
+
+$(OUT)/obj/scheduled/%.o: %.c | $(PACKAGES)
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CPPFLAGS_server) $(CFLAGS) -fsanitize=thread -c -o $@ $<
+
+$(OUT)/tests/schedules: $(call object,$(wildcard tests/schedules/*.c)) $(SCHEDULED_PARTS) \
+  $(filter-out $(call object,$(SCHEDULED)),$(SERVER_PARTS)) $(LIBAPP) $(LIBRASAE)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SCHEDULE_WRAPS) -o $@ $^ $(SERVER_LIBS) $(LIBS)
+
+PREEMPTIONS ?= 2
+check-schedules: $(OUT)/tests/schedules ## run the concurrent cores in every order of their locks with so many switches (PREEMPTIONS=2; a minute)
+	$(Q)$(TEST_ENV) $< $(PREEMPTIONS)
 
 KILLS ?= 200
 check-kills: all ## end daemon and commands at random moments (KILLS=200 each), and cut the power after every call (minutes)

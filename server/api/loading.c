@@ -42,6 +42,16 @@ static ra_status reply_loaded(api_call *call, const char *name, ra_error *err) {
     return RA_OK;
 }
 
+/* A load failed. If the generation that serves is lost, too, that is not why; the reply says why the load failed. */
+static void leave_old(api_call *call) {
+    ra_error why = {0};
+    served *old = call->dictionary;
+    if (old && ra_model_check(old->model, &why) != RA_OK)
+        registry_lose(call->server->dictionaries, old, why.message);
+    served_release(old);
+    call->dictionary = NULL;
+}
+
 typedef ra_status load_function(registry *dictionaries, const char *name, uint64_t asked, ra_error *err);
 
 static ra_status load(api_call *call, load_function *run, const char *what, ra_error *err) {
@@ -52,6 +62,7 @@ static ra_status load(api_call *call, load_function *run, const char *what, ra_e
     RA_TRY(json_nothing_parse(call->request->body, call->request->body_size, err));
     ra_status status = run(call->server->dictionaries, name, call->request->stages.queued, &why);
     if (status == RA_OK) return reply_loaded(call, name, err);
+    leave_old(call);
     if (!registry_status_of(call->server->dictionaries, name, &kept)) return api_fail_unknown(name, err);
     if (!problem_of_file(status)) RA_FAIL(err, status, "%s", why.message);
     snprintf(sentence, sizeof sentence, "dictionary %s was not %s and %s: %s", name, what,

@@ -225,6 +225,18 @@ class ChangedFiles(unittest.TestCase):
             self.assertEqual(self.reload(daemon).json["generation"], 2)
             self.assertEqual(set(daemon.get("/v1/dictionaries/words/atoms/1").json["vector"]), {5})
 
+    def test_a_reload_that_fails_says_why_and_not_that_the_old_one_is_lost(self):
+        with self.daemon(*MAPPED) as daemon, open(self.path, "r+b", buffering=0) as file:
+            file.write(content(4))  # nobody has asked since
+            reply = self.reload(daemon)
+            self.assertEqual((reply.status, reply.json["code"]), (409, "file_unreadable"), reply.body)
+            self.assertRegex(reply.json["error"],
+                             "was not reloaded and is not available: words.safetensors (is open for writing|was written)")
+            self.assertEqual(daemon.get("/v1/dictionaries/words").status, 503)
+            file.close()
+            self.assertEqual(self.reload(daemon).status, 200)
+            self.assertEqual(set(daemon.get("/v1/dictionaries/words/atoms/1").json["vector"]), {4})
+
     def test_what_is_private_stays_as_it_was(self):
         with self.daemon() as daemon:
             before = daemon.get("/v1/dictionaries/words/dictionary?format=raw")
