@@ -3,18 +3,22 @@
  * What it reads stands in its src/assets/data_processor.js and src/components/umap.vue (github.com/fel-thomas/dinovision):
  * the lists below, by number of the concept, 32,000 of each, a constant of the page. Places past the last atom hold dead
  * ones, which it does not draw. Its radius grows with the square root of umap_scale; its lines are as wide as their value
- * is, compared with the largest of the concept. */
+ * is, compared with the largest of the concept. To a concept that is clicked it shows all within 0.05 of it: about eight of
+ * its own 32,000, so places are spread until that holds here, too. */
 #include "api/dinovision.h"
 
 #include <math.h>
 
-enum { PAGE_CONCEPTS = 32000 };
+enum { PAGE_CONCEPTS = 32000, PAGE_NEIGHBORS = 8 };
+
+static const double page_distance = 0.05;
 
 typedef struct shown {
     const ra_model *model;
     const ra_latent_statistics *latents;
     size_t atoms, places; /* of the dictionary, and of the lists */
     float largest_energy;
+    double spread; /* of places within [-1, 1] */
 } shown;
 
 /* One list of the reply: what it holds for atom < atoms, and for the places behind. */
@@ -23,7 +27,7 @@ typedef void write_one(const shown *all, size_t atom, text *out);
 static void place(const shown *all, size_t atom, int axis, text *out) {
     float at[2] = {0, 0};
     (void)ra_model_atom_layout(all->model, atom, at);
-    text_f32(out, at[axis]);
+    text_f32(out, (float)(all->spread * (double)at[axis]));
 }
 
 static void x(const shown *all, size_t atom, text *out) {
@@ -103,6 +107,11 @@ static ra_status need_parts(const api_call *call, ra_error *err) {
         info->has_statistics ? "rasae layout MODEL -o MODEL" : "rasae eval MODEL DATA --save MODEL");
 }
 
+/* So many places, evenly on a square of 2 by 2 times this, have PAGE_NEIGHBORS within the distance. */
+static double spread_of(size_t places) {
+    return page_distance * sqrt(M_PI * (double)places / PAGE_NEIGHBORS) / 2;
+}
+
 ra_status write_dinovision(api_call *call, ra_error *err) {
     RA_TRY(need_parts(call, err));
     text *out = &call->response->body;
@@ -110,8 +119,12 @@ ra_status write_dinovision(api_call *call, ra_error *err) {
                  .latents = ra_model_latent_statistics(api_model(call)),
                  .atoms = api_info(call)->concepts};
     all.places = all.atoms < PAGE_CONCEPTS ? PAGE_CONCEPTS : all.atoms;
-    for (size_t k = 0; k < all.atoms; k++)
+    size_t living = 0;
+    for (size_t k = 0; k < all.atoms; k++) {
         all.largest_energy = fmaxf(all.largest_energy, all.latents->energy[k]);
+        living += all.latents->count[k] > 0;
+    }
+    all.spread = spread_of(living);
     text_string(out, "{");
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         text_format(out, "%s\"%s\":[", i ? "," : "", lists[i].name);

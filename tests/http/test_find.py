@@ -4,6 +4,7 @@ whole table by columns (server/api/table.c, server/api/dinovision.c), held again
 import csv
 import io
 import json
+import math
 import os
 import shutil
 import struct
@@ -183,8 +184,13 @@ class Find(unittest.TestCase):
         self.assertEqual((reply.status, reply.headers["Content-Type"]), (200, "application/vnd.dinovision+json"))
         shown, table = reply.json, self.daemon.get(PATH + "/table").json["columns"]
         self.assertEqual({len(column) for column in shown.values()}, {32000})  # as many as the page reads
-        for ours, theirs in (("x", "umap_x"), ("y", "umap_y"), ("energy", "energy"), ("count", "nb_fire")):
+        for ours, theirs in (("energy", "energy"), ("count", "nb_fire")):
             self.assertEqual(shown[theirs][:K], table[ours])
+        # the page shows what lies within 0.05: eight of them, if they were evenly on their square
+        spread = 0.05 * math.sqrt(math.pi * sum(count > 0 for count in table["count"]) / 8) / 2
+        for ours, theirs in (("x", "umap_x"), ("y", "umap_y")):
+            for here, there in zip(table[ours], shown[theirs]):
+                self.assertAlmostEqual(there, here * spread, places=5)
         self.assertEqual(shown["is_dead"], [int(count == 0) for count in table["count"]] + [1] * (32000 - K))
         self.assertTrue(all(len(color) == 3 and 0 <= min(color) and max(color) <= 1 for color in shown["umap_colors"]))
         for k in range(K):
