@@ -38,6 +38,18 @@ curl -sS "$url/v1/dictionaries/$name/atoms/5/items?k=1"
 #  "items": [{"item": 203, "row": 53020, "position": 37, "value": 0.93, "label": "dog", "media": null, "codes": [0, 0.4, ...],
 #             "tokens": null}]}
 
+# What differs between two sets of data, in a file that `rasae contrast` has written: which contrasts it holds, and the atoms of the
+# first one that are most on the side of A.
+curl -fsS "$url/v1/dictionaries/$name/contrasts"
+# {"contrasts": [{"name": "heat", "a": {"name": "warm", "rows": 640, "units": 640}, "b": {...}, "confidence": 0.95,
+#  "intervals": 94}], "total": 1}
+contrast=$(curl -fsS "$url/v1/dictionaries/$name/contrasts" | sed -n 's/.*"contrasts":\[{"name":"\([^"]*\)".*/\1/p')
+if [ "$contrast" ]; then
+    curl -fsS "$url/v1/dictionaries/$name/contrasts/$contrast?sort=energy&limit=2"
+fi
+# {"name": "heat", ..., "atoms": [{"atom": 9, "label": "...", "count_a": 120, "count_b": 11,
+#  "energy": {"a": 0.12, "b": 0.01, "difference": 0.11, "low": 0.08, "high": 0.14}, "frequency": {...}, "relative": 0.84}, ...], ...}
+
 # All points with their labels, by pages; fields=vector adds the vectors, and format=npy sends them alone.
 curl -fsS "$url/v1/dictionaries/$name/points?limit=2"
 # {"points": [{"point": 0, "label": "..."}, ...], "offset": 0, "limit": 2, "total": 5000}

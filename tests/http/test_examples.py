@@ -23,7 +23,8 @@ class Examples(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, folder)
         fused, words = os.path.join(folder, "fused"), os.path.join(folder, "words")
         for command in (["fuse", golden("topk-mse.final.safetensors"), "-o", fused],
-                        ["eval", fused, golden("topk-mse.x.npy"), "--save", words, "--basic", "--items", "3", "--item-shape", "4x4"]):
+                        ["eval", fused, golden("topk-mse.x.npy"), "--save", words, "--basic", "--items", "3", "--item-shape", "4x4"],
+                        ["contrast", words, golden("topk-mse.x.npy"), "--", golden("topk-mse.x.npy"), "--name", "heat", "-o", words]):
             subprocess.run([rasae, *command], check=True, capture_output=True, timeout=PATIENCE)
         cls.daemon = Daemon("--dictionary", "words=" + words)
         keys = os.path.join(cls.daemon.folder, "keys")
