@@ -63,10 +63,18 @@ static void list_folders(const char *folder, char *names, size_t size) {
 }
 
 static ra_status choose(const char *folder, struct dirent **list, int count, char **file, ra_error *err) {
+    static const char inner[] = "checkpoints";
     char names[256] = "";
     size_t used = 0;
     if (count == 1) return join(folder, list[0]->d_name, file, err);
     if (count == 0) list_folders(folder, names, sizeof names);
+    if (count == 0 && strcmp(names, inner) == 0) { /* as lm_saes lays them out */
+        char *below = NULL;
+        RA_TRY(join(folder, inner, &below, err));
+        ra_status status = ra_source_find(below, file, err);
+        ra_free(below);
+        return status;
+    }
     if (names[0])
         RA_FAIL(err, RA_ERR_ARGUMENT,
                 "%s is a directory without weights; it has the folders %s: give the path of one", folder,

@@ -16,6 +16,7 @@ MODELS = sorted(name[: -len(".codes")] for name in EXPECTED if name.endswith(".c
 X = EXPECTED["x"]
 ROWS, D, K = 9, 6, 10
 TOLERANCE = 2e-6
+STANDARDIZED = ["llama_scope/r1-distill", "llama_scope/llamascopium", "llama_scope/llamascopium-relu", "llama_scope/llamascopium-topk"]
 
 
 def path_of(name):
@@ -52,7 +53,7 @@ class Layouts(Case):
             json.dump({key: value for key, value in config.items() if value is not None}, stream)
 
     def test_every_model_as_it_is(self):
-        self.assertEqual(len(MODELS), 20)
+        self.assertEqual(len(MODELS), 29)
         for name in MODELS:
             with self.subTest(name):
                 self.assertComputes(name, *self.compute(path_of(name)))
@@ -74,10 +75,11 @@ class Layouts(Case):
         for name in MODELS:
             with self.subTest(name):
                 told = self.good_json("eval", path_of(name), self.x, "--json")
-                gap = [a - b for a, b in zip(X.values, EXPECTED[name + ".x_hat"].values)]
+                unit = 3 / D**0.5 if name in STANDARDIZED else 1  # figures are in standardized units
+                gap = [(a - b) / unit for a, b in zip(X.values, EXPECTED[name + ".x_hat"].values)]
                 self.assertAlmostEqual(told["mse"], sum(g * g for g in gap) / len(gap), places=5)
                 means = [sum(X.values[j::D]) / ROWS for j in range(D)]
-                spread = sum((v - means[i % D]) ** 2 for i, v in enumerate(X.values))
+                spread = sum(((v - means[i % D]) / unit) ** 2 for i, v in enumerate(X.values))
                 self.assertAlmostEqual(told["r2_per_dimension"], 1 - sum(g * g for g in gap) / spread, places=5)
                 active = sum(v != 0 for v in EXPECTED[name + ".codes"].values)
                 self.assertAlmostEqual(told["l0"], active / ROWS, places=6)
@@ -87,8 +89,15 @@ class Layouts(Case):
             "saelens/refused-layer-norm": ["normalize_activations", "layer_norm"],
             "dictionary_learning/refused-crosscoder": ["crosscoder", "tensor `dictionary`"],
             "openai/refused-topk": ["TopK", "standardizes each input"],
-            "llama_scope/refused/checkpoints": ["Llama Scope", "SAELens"],
-            "llama_scope/refused": ["folders checkpoints", "give the path of one"],
+            "llama_scope/refused-token-wise": ["token-wise", "at run time"],
+            "llama_scope/refused-transcoder": ["transcoder", "blocks.15.hook_mlp_out"],
+            "llama_scope/refused-crosscoder": ["sae_type", "crosscoder"],
+            "saelens/refused-transcoder": ["transcoder", "other activations"],
+            "saelens/refused-skip-transcoder": ["W_skip", "transcoder"],
+            "saelens/refused-jumprelu-transcoder": ["jumprelu_transcoder", "other activations"],
+            "saelens/refused-jumprelu-skip-transcoder": ["W_skip", "transcoder"],
+            "saelens/refused-matching-pursuit": ["matching_pursuit", "batchtopk"],
+            "saelens/refused-abstopk": ["abstopk", "batchtopk"],
             "sparsify/refused-groupmax": ["groupmax"],
             "sparsify/refused-transcoder": ["W_skip", "transcoder"],
         }.items():
@@ -98,6 +107,16 @@ class Layouts(Case):
 
     def test_settings_that_change_the_function_are_refused(self):
         for name, file, change, text in [
+            ("llama_scope/jumprelu", "hyperparams.json", {"act_fn": "tanh"}, "tanh"),
+            ("llama_scope/jumprelu", "hyperparams.json", {"jump_relu_threshold": -1}, "of at least 0"),
+            ("llama_scope/jumprelu", "hyperparams.json", {"norm_activation": None}, "does not say how activations are normalized"),
+            ("llama_scope/jumprelu", "hyperparams.json", {"use_glu_encoder": True}, "use_glu_encoder"),
+            ("llama_scope/jumprelu", "hyperparams.json", {"dataset_average_activation_norm": {"in": 3.0, "out": 0}}, "NORM"),
+            ("llama_scope/jumprelu", "hyperparams.json", {"dataset_average_activation_norm": None}, "mean norm"),
+            ("llama_scope/r1-distill", "config.json", {"norm_activation": "batch-wise"}, "batch-wise"),
+            ("llama_scope/r1-distill", "config.json", {"act_fn": None}, "missing"),
+            ("llama_scope/r1-distill", "config.json", {"hook_point_in": "blocks.1", "hook_point_out": "blocks.1"}, "mean norm"),
+            ("llama_scope/llamascopium", "config.json", {"sae_type": "lorsa"}, "lorsa"),
             ("saelens/standard", "cfg.json", {"normalize_activations": "expected_average_only_in"}, "expected_average_only_in"),
             ("saelens/standard", "cfg.json", {"architecture": "temporal"}, "temporal"),
             ("saelens/standard", "cfg.json", {"architecture": None, "activation_fn_str": "tanh-relu"}, "tanh-relu"),
@@ -112,6 +131,24 @@ class Layouts(Case):
                 folder = self.copy(name)
                 self.edit(folder, file, **change)
                 self.bad(1, text, "import", folder, "-o", self.path("out"))
+
+    def test_llama_scope_without_its_json_is_asked_for_it(self):
+        folder = self.copy("llama_scope/llamascopium", without=["config.json"])
+        self.bad(1, ["config.json", "norm_activation"], "import", folder, "-o", self.path("out"))
+        folder = self.copy("llama_scope/r1-distill", without=["config.json"])
+        self.bad(1, ["config.json", "norm_activation"], "import", folder, "-o", self.path("out"))
+
+    def test_what_llama_scope_does_not_say(self):
+        folder = self.copy("llama_scope/jumprelu")
+        self.edit(folder, "hyperparams.json", apply_decoder_bias_to_pre_encoder=None)
+        self.bad(1, ["center_input", "--center-input"], "import", folder, "-o", self.path("out"))
+        self.assertComputes("llama_scope/jumprelu", *self.compute(folder, "--no-center-input"))
+        folder = self.copy("llama_scope/r1-distill")  # the mean norm in the JSON in place of the tensor
+        self.edit(folder, "config.json", hook_point_in="norm", hook_point_out="norm", dataset_average_activation_norm={"norm": 3.0})
+        self.assertComputes("llama_scope/r1-distill", *self.compute(folder))
+        folder = self.copy("llama_scope/llamascopium-topk")
+        self.edit(folder, "config.json", act_fn="batchtopk")
+        self.bad(1, "--running-threshold", "import", folder, "-o", self.path("out"))
 
     def test_an_older_file_of_saelens(self):
         folder = self.copy("saelens/topk")

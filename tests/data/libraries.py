@@ -59,14 +59,19 @@ def saelens():
     found = {}
     registry = importlib.import_module("sae_lens.registry")
     for name, parts in {"standard": "standard_sae StandardSAE", "topk": "topk_sae TopKSAE", "jumprelu": "jumprelu_sae JumpReLUSAE",
-                        "gated": "gated_sae GatedSAE"}.items():
+                        "gated": "gated_sae GatedSAE", "abstopk": "abstopk_sae AbsTopKSAE",
+                        "matching_pursuit": "matching_pursuit_sae MatchingPursuitSAE", "transcoder": "transcoder Transcoder",
+                        "skip_transcoder": "transcoder SkipTranscoder", "jumprelu_transcoder": "transcoder JumpReLUTranscoder",
+                        "jumprelu_skip_transcoder": "transcoder JumpReLUSkipTranscoder"}.items():
         module, cls = parts.split()
         loaded = importlib.import_module("sae_lens.saes." + module)
         found[name] = getattr(loaded, cls), getattr(loaded, cls + "Config")
         registry.register_sae_class(name, *found[name])
-    loaded = importlib.import_module("sae_lens.saes.batchtopk_sae")
-    found["batchtopk"] = loaded.BatchTopKTrainingSAE, loaded.BatchTopKTrainingSAEConfig
-    registry.register_sae_training_class("batchtopk", *found["batchtopk"])
+    for name, module, cls in (("batchtopk", "batchtopk_sae", "BatchTopKTrainingSAE"),
+                              ("matryoshka_batchtopk", "matryoshka_batchtopk_sae", "MatryoshkaBatchTopKTrainingSAE")):
+        loaded = importlib.import_module("sae_lens.saes." + module)
+        found[name] = getattr(loaded, cls), getattr(loaded, cls + "Config")
+        registry.register_sae_training_class(name, *found[name])
     return found
 
 

@@ -70,6 +70,21 @@ cls, config = classes["jumprelu"]
 with open(os.path.join(folder, "cfg.json")) as file:
     loaded = cls(config.from_dict(json.load(file)))
 loaded.load_state_dict(load_file(os.path.join(folder, "sae_weights.safetensors")))
+cls, config = classes["matryoshka_batchtopk"]
+trained = shake(cls(config(d_in=D, d_sae=K, k=3, matryoshka_widths=[4, K])), 10)
+trained.topk_threshold = torch.tensor(0.5, dtype=trained.topk_threshold.dtype)
+trained.save_model(os.path.join(HERE, "saelens", "matryoshka"))
+trained.save_inference_model(os.path.join(HERE, "saelens", "matryoshka-inference"))
+with open(os.path.join(HERE, "saelens", "matryoshka-inference", "cfg.json")) as file:
+    nested = classes["jumprelu"][0](classes["jumprelu"][1].from_dict(json.load(file)))
+nested.load_state_dict(load_file(os.path.join(HERE, "saelens", "matryoshka-inference", "sae_weights.safetensors")))
+for name in "matryoshka", "matryoshka-inference":
+    answer("saelens/" + name, nested.encode(x), nested.decode(nested.encode(x)))
+for kind in "transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder":
+    cls, config = classes[kind]
+    shake(cls(config(d_in=D, d_out=D, d_sae=K, apply_b_dec_to_input=False)), 71).save_model(os.path.join(HERE, "saelens", "refused-" + kind.replace("_", "-")))
+for kind, settings in {"matching_pursuit": {"residual_threshold": 0.5}, "abstopk": {"k": 3}}.items():
+    saelens("refused-" + kind.replace("_", "-"), kind, 72, **settings)
 for name in "batchtopk", "batchtopk-inference":
     answer("saelens/" + name, loaded.encode(x), loaded.decode(loaded.encode(x)))
 
@@ -160,12 +175,86 @@ for folder, activation in ("relu", "ReLU"), ("refused-topk", "TopK"):
     if not folder.startswith("refused"):
         answer("openai/" + folder, codes, codes @ W.T + pre)
 
-path = os.path.join(HERE, "llama_scope", "refused")
-os.makedirs(os.path.join(path, "checkpoints"), exist_ok=True)
-save_file({"encoder.weight": E.contiguous(), "encoder.bias": b, "decoder.weight": W.contiguous(), "decoder.bias": pre},
-          os.path.join(path, "checkpoints", "final.safetensors"))
-with open(os.path.join(path, "hyperparams.json"), "w") as file:
-    json.dump({"d_model": D, "d_sae": K, "act_fn": "jumprelu", "jump_relu_threshold": 0.5, "norm_activation": "dataset-wise",
-               "dataset_average_activation_norm": {"in": 3.0, "out": 3.0}}, file)
+# Llama Scope's library, lm_saes (later llamascopium), is no package of an index either. The functions below are its from_pretrained()
+# of 2024 and its encode() of 2025, in the order of its lines; they were compared with its own classes of December 2024, March 2025
+# and May 2026 once, and gave the same numbers.
+
+NORM, HOOK, ROOT = 3.0, "blocks.15.hook_resid_post", D**0.5
+
+
+def parts(seed):
+    generator = torch.Generator().manual_seed(seed)
+    return [0.5 * torch.randn(*shape, generator=generator) for shape in ((K, D), (K,), (D, K), (D,), (K,))]
+
+
+def write_openmoss(folder, config_name, config, weights_name, tensors):
+    path = os.path.join(HERE, "llama_scope", folder)
+    os.makedirs(os.path.dirname(os.path.join(path, weights_name)), exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, os.path.join(path, weights_name), {"version": "0.1.0"})
+    with open(os.path.join(path, config_name), "w") as file:
+        json.dump({"hook_point_in": HOOK, "hook_point_out": HOOK, "use_decoder_bias": True, "d_model": D, "use_glu_encoder": False, **config}, file)
+
+
+def llama_scope(folder, seed, **config):
+    """hyperparams.json, and the weights in checkpoints/: the first release."""
+    E, b, W, c, _ = parts(seed)
+    config = {"apply_decoder_bias_to_pre_encoder": False, "expansion_factor": 2, "d_sae": K, "act_fn": "jumprelu", "jump_relu_threshold": 0.4,
+              "norm_activation": "dataset-wise", "dataset_average_activation_norm": {"in": NORM, "out": NORM},
+              "sparsity_include_decoder_norm": True, "top_k": 3, **config}
+    write_openmoss(folder, "hyperparams.json", config, "checkpoints/final.safetensors",
+                   {"encoder.weight": E, "encoder.bias": b, "decoder.weight": W, "decoder.bias": c})
+    if folder.startswith("refused"):
+        return
+    b, c = b / (ROOT / NORM), c / (ROOT / NORM)
+    norms = W.norm(dim=0)
+    W, E, b = W / norms, E * norms[:, None], b * norms
+    pre = (x - c if config["apply_decoder_bias_to_pre_encoder"] else x) @ E.T + b
+    codes = pre.where(pre > config["jump_relu_threshold"], 0)
+    if config["act_fn"] == "topk":
+        values, indices = pre.relu().topk(config["top_k"], dim=1)
+        codes = torch.zeros_like(pre).scatter_(1, indices, values)
+    answer("llama_scope/" + folder, codes, codes @ W.T + c)
+
+
+def openmoss(folder, seed, names, **config):
+    """config.json and sae_weights.safetensors: Llama-Scope-R1-Distill and later ones."""
+    E, b, W, c, log_threshold = parts(seed)
+    config = {"sae_type": "sae", "expansion_factor": 2, "act_fn": "jumprelu", "norm_activation": "dataset-wise",
+              "sparsity_include_decoder_norm": True, "top_k": 50, "jumprelu_threshold_window": 2.0, **config}
+    if config["act_fn"] == "topk":  # transform_to_unit_decoder_norm()
+        norms = W.norm(dim=0)
+        W, E, b = W / norms, E * norms[:, None], b * norms
+    new = names == "W_E"
+    tensors = {"W_E": E.T, "b_E": b, "W_D": W.T, "b_D": c} if new else {
+        "encoder.weight": E, "encoder.bias": b, "decoder.weight": W, "decoder.bias": c}
+    if config["act_fn"] == "jumprelu":
+        tensors["activation_function." * new + "log_jumprelu_threshold"] = log_threshold
+    wise = config["norm_activation"] == "dataset-wise"
+    if wise:
+        tensors["dataset_average_activation_norm." + HOOK] = torch.tensor(NORM)
+    write_openmoss(folder, "config.json", config, "sae_weights.safetensors", tensors)
+    if folder.startswith("refused"):
+        return
+    factor = ROOT / NORM if wise else 1
+    pre = (x * factor) @ E.T + b
+    scores = pre * W.norm(dim=0) if config["sparsity_include_decoder_norm"] else pre
+    if config["act_fn"] == "topk":
+        values, indices = scores.relu().topk(config["top_k"], dim=1)
+        codes = torch.zeros_like(pre).scatter_(1, indices, values)
+    else:
+        codes = pre * (scores > (log_threshold.exp() if config["act_fn"] == "jumprelu" else 0))
+    answer("llama_scope/" + folder, codes, (codes @ W.T + c) / factor)
+
+
+llama_scope("jumprelu", 61)
+llama_scope("topk-centered", 62, act_fn="topk", jump_relu_threshold=0.0, apply_decoder_bias_to_pre_encoder=True)
+llama_scope("refused-token-wise", 63, norm_activation="token-wise")
+llama_scope("refused-transcoder", 64, hook_point_out="blocks.15.hook_mlp_out")
+openmoss("r1-distill", 65, "encoder.weight")
+openmoss("r1-plain-scores", 66, "encoder.weight", sparsity_include_decoder_norm=False, norm_activation="inference")
+openmoss("llamascopium", 67, "W_E")
+openmoss("llamascopium-relu", 68, "W_E", act_fn="relu")
+openmoss("llamascopium-topk", 69, "W_E", act_fn="topk", top_k=3)
+openmoss("refused-crosscoder", 70, "W_E", sae_type="crosscoder")
 
 save_file(expected, os.path.join(HERE, "expected.safetensors"))

@@ -8,6 +8,8 @@
  *                          k []  threshold []                                         config.json
  *       gated              gate_bias, mag_bias, r_mag [F] in place of encoder.bias; decoder_bias
  *       Matryoshka         SAELens's tensors, k, threshold [], group_sizes
+ *     OpenMOSS             encoder.weight [F,d]  encoder.bias  decoder.weight [d,F]  decoder.bias
+ *                          or W_E [d,F]  b_E  W_D [F,d]  b_D                          hyperparams.json or config.json
  *     OpenAI               encoder.weight [F,d]  latent_bias  decoder.weight [d,F]  pre_bias
  *
  * dictionary_learning's JumpReluAutoEncoder has SAELens's tensors, and so has Gemma Scope, in an npz. Settings come from the JSON file beside the
@@ -16,6 +18,7 @@
 #include "io/safetensors/layouts.h"
 #include "ra_memory.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +72,11 @@ static const struct {
       {"gate_bias", "gate.bias", false, true},
       {"decoder.weight", "dictionary", true, true},
       {"decoder_bias", "output.bias", false, true}}},
+    {RA_LAYOUT_OPENMOSS,
+     {{"W_E", "encoder.final_block.0.weight", true, true},
+      {"b_E", "encoder.final_block.0.bias", false, true},
+      {"W_D", "dictionary", false, true},
+      {"b_D", "output.bias", false, true}}},
     {RA_LAYOUT_OPENAI,
      {{"encoder.weight", "encoder.final_block.0.weight", false, true},
       {"latent_bias", "encoder.final_block.0.bias", false, true},
@@ -83,6 +91,7 @@ static const struct {
     {"W_skip", "a skip connection, which only a transcoder has"},
     {"b_dec_out", "a second bias, which only a transcoder has"},
     {"encoder_glu.weight", "a gate of products (GLU)"},
+    {"W_E_glu", "a gate of products (GLU)"},
 };
 
 static const char atoms_alone[] = "what can be served of it is a dictionary without an encoder: save its "
@@ -209,6 +218,65 @@ ra_status ra_layout_normalize_decoder(ra_safetensors *file, ra_error *err) {
     return RA_OK;
 }
 
+size_t ra_layout_dimensions(const ra_safetensors *file) {
+    return find((ra_safetensors *)file, "dictionary")->tensor.shape[1];
+}
+
+ra_status ra_layout_scale(ra_safetensors *file, const char *name, double factor, ra_error *err) {
+    ra_safetensors_entry *entry = find(file, name);
+    float *values = NULL;
+    if (!entry) return RA_OK;
+    RA_TRY(copy_f32(entry, &values, err));
+    size_t n = ra_tensor_elements(&entry->tensor);
+    for (size_t i = 0; i < n; i++) values[i] = (float)(factor * (double)values[i]);
+    return RA_OK;
+}
+
+/* Adds a tensor [n] of one number. */
+static ra_status add_constant(ra_safetensors *file, const char *name, float value, size_t n, ra_error *err) {
+    ra_safetensors_entry *entry = NULL;
+    float *values = ra_malloc(n, sizeof *values);
+    if (!values) RA_FAIL_MEMORY(err, name, n * sizeof *values);
+    for (size_t i = 0; i < n; i++) values[i] = value;
+    ra_status status = ra_safetensors_add_entry(file, name, &entry, err);
+    if (status != RA_OK) {
+        ra_free(values);
+        return status;
+    }
+    entry->copy = values;
+    entry->tensor = ra_tensor_1d(RA_F32, values, n);
+    return RA_OK;
+}
+
+ra_status ra_layout_add_standardization(ra_safetensors *file, float scale, ra_error *err) {
+    size_t d = ra_layout_dimensions(file);
+    RA_TRY(add_constant(file, "input.mean", 0, d, err));
+    return add_constant(file, "input.scale", scale, d, err);
+}
+
+ra_status ra_layout_add_thresholds(ra_safetensors *file, float strict, ra_error *err) {
+    size_t F = find(file, "dictionary")->tensor.shape[0];
+    return add_constant(file, "thresholds.value", ra_layout_threshold(strict), F, err);
+}
+
+ra_status ra_layout_log_thresholds(ra_safetensors *file, const char *name, bool scored, ra_error *err) {
+    ra_safetensors_entry *entry = find(file, name), *decoder = find(file, "dictionary");
+    float *values = NULL, *D = NULL;
+    if (!entry) return RA_OK;
+    size_t K = decoder->tensor.shape[0], d = decoder->tensor.shape[1];
+    if (entry->tensor.rank != 1 || entry->tensor.shape[0] != K)
+        RA_FAIL(err, RA_ERR_SHAPE, "%s: %s has another number of latents than the decoder", file->path, name);
+    RA_TRY(copy_f32(entry, &values, err));
+    if (scored) RA_TRY(copy_f32(decoder, &D, err));
+    for (size_t k = 0; k < K; k++) {
+        double square = scored ? 0 : 1;
+        for (size_t j = 0; scored && j < d; j++) square += (double)D[k * d + j] * (double)D[k * d + j];
+        double strict = (double)expf(values[k]) / sqrt(square);
+        values[k] = strict < (double)FLT_MAX ? ra_layout_threshold((float)strict) : FLT_MAX;
+    }
+    return rename_entry(entry, "thresholds.value", err);
+}
+
 bool ra_layout_number(const ra_safetensors *file, const char *name, double *number) {
     ra_safetensors_entry *entry = find((ra_safetensors *)file, name);
     float value;
@@ -218,12 +286,23 @@ bool ra_layout_number(const ra_safetensors *file, const char *name, double *numb
     return true;
 }
 
+/* Under a name of training's, which is of no use to a model. */
+static ra_status leave_out(ra_safetensors_entry *entry, ra_error *err) {
+    char kept[512];
+    snprintf(kept, sizeof kept, "train.%s", entry->name);
+    return rename_entry(entry, kept, err);
+}
+
 ra_status ra_layout_leave_out(ra_safetensors *file, const char *name, ra_error *err) {
     ra_safetensors_entry *entry = find(file, name);
-    char kept[64];
-    if (!entry) return RA_OK;
-    snprintf(kept, sizeof kept, "train.%s", name); /* of no use to a model */
-    return rename_entry(entry, kept, err);
+    return entry ? leave_out(entry, err) : RA_OK;
+}
+
+ra_status ra_layout_leave_out_all(ra_safetensors *file, const char *beginning, ra_error *err) {
+    for (size_t i = 0; i < file->readable; i++)
+        if (strncmp(file->entries[i].name, beginning, strlen(beginning)) == 0)
+            RA_TRY(leave_out(&file->entries[i], err));
+    return RA_OK;
 }
 
 /* ---- which one ----------------------------------------------------------------------------------------- */
@@ -246,7 +325,7 @@ static ra_status refuse_others(ra_safetensors *file, ra_error *err) {
         if (find(file, others[i].name))
             RA_FAIL(err, RA_ERR_UNSUPPORTED, "%s has the tensor %s, %s, which is not supported; %s",
                     file->path, others[i].name, others[i].what, atoms_alone);
-    const char *const decoders[] = {"W_dec", "decoder.weight"};
+    const char *const decoders[] = {"W_dec", "decoder.weight", "W_D"};
     for (size_t i = 0; i < sizeof decoders / sizeof *decoders; i++) {
         const ra_safetensors_entry *decoder = find(file, decoders[i]);
         if (decoder && decoder->tensor.rank == 3)
@@ -272,7 +351,8 @@ static ra_status take_factors(ra_safetensors *file, bool *adapted, ra_error *err
 ra_status ra_safetensors_adapt(ra_safetensors *file, bool *adapted, ra_error *err) {
     *adapted = false;
     if (find(file, "dictionary")) return RA_OK;
-    if (find(file, "W_dec") || find(file, "decoder.weight")) RA_TRY(refuse_others(file, err));
+    if (find(file, "W_dec") || find(file, "decoder.weight") || find(file, "W_D"))
+        RA_TRY(refuse_others(file, err));
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
         const part *parts = layouts[i].parts;
         if (!fits(file, parts)) continue;
@@ -285,5 +365,6 @@ ra_status ra_safetensors_adapt(ra_safetensors *file, bool *adapted, ra_error *er
         }
         return ra_layout_settings(file, layouts[i].layout, err);
     }
+    if (find(file, "W_dec")) RA_TRY(ra_layout_refuse_unknown(file, err));
     return take_factors(file, adapted, err);
 }

@@ -164,6 +164,7 @@ static ra_status adapt(ra_safetensors *file, ra_error *err) {
     bool adapted;
     RA_TRY(ra_safetensors_adapt(file, &adapted, err));
     if (!adapted) return RA_OK;
+    sort_entries(file); /* some may be new */
     ra_free(file->names);
     ra_free(file->keys);
     file->names = file->keys = NULL;

@@ -1,4 +1,4 @@
-/* What becomes of the tensors of other libraries' layouts, and of a config.json (lib/io/safetensors/{layouts,layout_settings,config,npz,torch}.c,
+/* What becomes of the tensors of other libraries' layouts, and of a config.json (lib/io/safetensors/{layouts,layout_settings,openmoss,config,npz,torch}.c,
  * lib/io/{config,source}.c). tests/cli/test_layouts.py compares what they compute. */
 #include "harness.h"
 #include "ra_io.h"
@@ -23,6 +23,10 @@ static const char *const folders[] = {
     FOLDER "dictionary_learning/standard",
     FOLDER "dictionary_learning/batchtopk",
     FOLDER "dictionary_learning/jumprelu",
+    FOLDER "llama_scope/jumprelu",
+    FOLDER "llama_scope/r1-distill",
+    FOLDER "llama_scope/llamascopium",
+    FOLDER "llama_scope/llamascopium-topk",
     FOLDER "overcomplete/hub",
 };
 enum { COUNT = sizeof folders / sizeof *folders };
