@@ -205,6 +205,28 @@ class Export(Case):
         self.assertTrue(any('"' in row["label"] for row in rows))
         self.assertTrue(any(":" in row["archetypes"] for row in rows))
 
+    def test_neuronpedia_reads_texts_where_their_tokens_are_known(self):
+        model, data, _ = self.trained()
+        texts = [["t%d.%d" % (text, p) for p in range(7)] for text in range(12)]
+        with open(self.path("tokens.jsonl"), "w") as file:
+            file.writelines(json.dumps(text) + "\n" for text in texts)
+        self.good("eval", model, data, "--save", model, "--item-shape", "1+7", "--items", "3", "--tokens", self.path("tokens.jsonl"))
+        self.good("export", model, "--to", "neuronpedia", "-o", self.path("batches"), "--model", "m", "--layer", "6", "--set", "s")
+        with open(os.path.join(self.path("batches"), "batch-0.json")) as file:
+            features = json.load(file)["features"]
+        self.good("encode", model, data, "-o", self.path("z.npy"))
+        codes = read_npy(self.path("z.npy"))
+        for k, feature in enumerate(features):
+            column = codes.values[k :: codes.shape[1]]
+            parts = [column[8 * text : 8 * text + 8] for text in range(12)]
+            best = sorted((text for text in range(12) if max(parts[text]) > 0), key=lambda text: -max(parts[text]))[:3]
+            top = [one for one in feature["activations"] if one["bin_min"] == -1]
+            self.assertEqual([one["tokens"] for one in top], [texts[text] for text in best])
+            self.assertEqual([single(one["values"]) for one in top], [list(parts[text][1:]) for text in best])
+            self.assertEqual(feature["n_tokens_in_prompt"], 7)
+            drawn = [one["tokens"][0] for one in feature["activations"] if one["bin_min"] != -1]
+            self.assertTrue(all(token[0] == "t" or token.startswith("row ") for token in drawn))
+
     def test_a_dictionary_alone(self):
         model = write_safetensors(self.path("alone"), {"dictionary": Tensor("F32", [2, 3], [1.0, 2, 3, 4, 5, 6])})
         for kind in "saelens", "overcomplete":

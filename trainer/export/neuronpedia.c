@@ -1,5 +1,6 @@
 /* What Neuronpedia shows of a feature, as SAEDashboard's batches have it: batch-0.json, batch-1.json, ... Without a language
- * model there are no logits, and a row of data is a text of one token, its label. Quantiles are the intervals. */
+ * model there are no logits. The strongest texts are shown with the code of each token, where the file has their tokens; else a
+ * row of data is a text of one token, its label. Quantiles are the intervals. */
 #include "export/export.h"
 
 #include <math.h>
@@ -83,7 +84,7 @@ static void add_example(text *json, const ra_latent_example *example, double lea
     json_real(json, "bin_max", most);
     json_real(json, "bin_contains", share);
     json_array(json, "tokens");
-    json_text(json, NULL, example->label ? example->label : number);
+    json_text(json, NULL, example->token ? example->token : example->label ? example->label : number);
     json_array_end(json);
     json_array(json, "values");
     json_float(json, NULL, example->value);
@@ -91,12 +92,43 @@ static void add_example(text *json, const ra_latent_example *example, double lea
     json_object_end(json);
 }
 
-/* The strongest rows, then those of each quantile, the strongest one first. */
+/* Class tokens whose words are not known are left out. */
+static void add_text(text *json, const ra_latent_statistics *statistics, const ra_latent_item *item) {
+    size_t parts = statistics->tokens.parts;
+    json_object(json, NULL);
+    json_real(json, "bin_min", -1);
+    json_real(json, "bin_max", (double)item->value);
+    json_real(json, "bin_contains", -1);
+    json_array(json, "tokens");
+    for (size_t p = 0; p < parts; p++)
+        if (item->words[p] >= 0)
+            json_text(json, NULL, ra_latent_tokens_word(&statistics->tokens, item->words[p]));
+    json_array_end(json);
+    json_array(json, "values");
+    for (size_t p = 0; p < parts; p++)
+        if (item->words[p] >= 0) json_float(json, NULL, item->codes[p]);
+    json_array_end(json);
+    json_object_end(json);
+}
+
+/* False if the tokens of none are known. */
+static bool add_texts(text *json, const ra_latent_statistics *statistics, size_t latent) {
+    ra_latent_item item;
+    bool any = false;
+    for (size_t t = 0; ra_latent_statistics_item(statistics, latent, t, &item); t++) {
+        if (item.words) add_text(json, statistics, &item);
+        any |= item.words != NULL;
+    }
+    return any;
+}
+
+/* The strongest texts or else rows, then the rows of each quantile, the strongest one first. */
 static void add_activations(text *json, const ra_latent_statistics *statistics, size_t latent) {
     const ra_latent_quantiles *quantiles = &statistics->quantiles;
     ra_latent_example example;
     json_array(json, "activations");
-    for (size_t t = 0; ra_latent_statistics_example(statistics, latent, t, &example); t++)
+    bool texts = add_texts(json, statistics, latent);
+    for (size_t t = 0; !texts && ra_latent_statistics_example(statistics, latent, t, &example); t++)
         add_example(json, &example, -1, (double)statistics->max[latent], -1);
     for (size_t q = quantiles->count; q-- > 0;) {
         const float *bound = quantiles->bound + latent * (quantiles->count + 1) + q;
@@ -131,7 +163,8 @@ static void add_feature(text *json, const export_job *job, const ra_latent_stati
         json_array_end(json);
     }
     json_count(json, "n_prompts_total", statistics->rows);
-    json_count(json, "n_tokens_in_prompt", 1);
+    const ra_latent_items *items = &statistics->items;
+    json_count(json, "n_tokens_in_prompt", statistics->tokens.items ? items->rows - items->skip : 1);
     json_text(json, "dataset", "");
     add_activations(json, statistics, latent);
     json_object_end(json);
