@@ -1,4 +1,4 @@
-"""Every mistake of a client (server/routes.c, server/http/target.c, server/codec/json/requests.c) gets the right
+"""Every mistake of a client (server/routes.c, server/http/target.c, server/codec/json/requests/) gets the right
 status and one sentence that says what is wrong."""
 
 import json

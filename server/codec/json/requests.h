@@ -1,4 +1,4 @@
-/* requests.h - JSON request bodies to C structs.
+/* requests.h - JSON request bodies to C structs: a file of requests/ for each kind.
  *
  * Each function reads one kind of body completely, checks it against the sizes of the dictionary, and fills
  * `out`, whose former content is ignored. On failure `out` is {0}, and `err` has one sentence for the author

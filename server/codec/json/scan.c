@@ -2,7 +2,7 @@
  * 300 ns per number, and usual parsers accept what later code stumbles over (trailing bytes, a member twice,
  * 1e999 as infinity). The design: the caller pulls one value after another from a cursor; moving the cursor
  * validates, so every byte is looked at once, and a body that was scanned to its end is valid. The code that
- * reads a body is then the only place that says what it may contain (requests.c), instead of a tree walk
+ * reads a body is then the only place that says what it may contain (a file of requests/), instead of a tree walk
  * after the parser.
  *
  * State: `at` is the next byte. `fresh` means that the innermost container was just opened, so that neither a

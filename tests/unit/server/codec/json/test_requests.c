@@ -1,4 +1,4 @@
-/* Bodies in JSON, good and malformed (server/codec/json/{requests,filter,object,string}.c,
+/* Bodies in JSON, good and malformed (server/codec/json/requests/, server/codec/json/{filter,object,string}.c,
  * server/codec/sort_row.c). */
 #include "harness.h"
 #include "codec/json/requests.h"

@@ -1,4 +1,4 @@
-/* The bodies of steer and of Neuronpedia's two calls (server/codec/json/{requests,neuronpedia}.c). */
+/* The bodies of steer and of Neuronpedia's two calls (server/codec/json/requests/steer.c, server/codec/json/neuronpedia.c). */
 #include "codec/json/neuronpedia.h"
 #include "codec/json/requests.h"
 #include "harness.h"
