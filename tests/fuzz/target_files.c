@@ -193,6 +193,53 @@ static void labels(const uint8_t *bytes, size_t size) {
 }
 FUZZ_TARGET(labels, FUZZ_BYTES, labels)
 
+enum { ATOMS = 3 };
+
+static void expect_text(const char *text, size_t most, bool lines) {
+    fuzz_expect(strlen(text) <= most && ra_utf8_valid(text, strlen(text)), "a text is too long, or none");
+    for (const char *at = text; *at; at++)
+        fuzz_expect((unsigned char)*at >= 32 || (lines && strchr("\t\n", *at)), "a text has controls");
+}
+
+/* As artifacts keep it. */
+static void expect_that_it_comes_back(const char *text) {
+    ra_text line = {0};
+    ra_labels *read = NULL;
+    ra_labels_escape(&line, text);
+    ra_text_add(&line, "\n");
+    if (!line.failed && ra_labels_parse(line.data, line.size, "a text", &read, NULL) == RA_OK) {
+        fuzz_expect(ra_labels_count(read) == 1 && ra_labels_unescape(read, "a text", NULL) == RA_OK &&
+                        strcmp(ra_labels_at(read, 0), text) == 0,
+                    "an escaped text is another one");
+    }
+    ra_labels_free(read);
+    ra_text_release(&line);
+}
+
+/* The first byte is the kind of the file. */
+static void atom_labels(const uint8_t *bytes, size_t size) {
+    static const char *const names[] = {"labels.txt", "labels.csv", "labels.jsonl"};
+    if (size == 0) return;
+    ra_error err = {0};
+    ra_atom_labels *read = NULL;
+    const char *name = names[bytes[0] % 3];
+    ra_status status = ra_atom_labels_open(fuzz_file(name, bytes + 1, size - 1), ATOMS, &read, &err);
+    fuzz_expect_error(status, &err);
+    for (size_t k = 0; status == RA_OK && k < ATOMS; k++) {
+        const char *label = ra_atom_labels_at(read, k);
+        ra_label_words words;
+        bool any = ra_atom_labels_words(read, k, &words);
+        fuzz_expect(!any || (label && *label), "nothing is explained");
+        if (label) expect_text(label, RA_LABEL_BYTES, false);
+        if (words.explanation) expect_text(words.explanation, RA_EXPLANATION_BYTES, true);
+        if (words.explanation) expect_that_it_comes_back(words.explanation);
+        if (words.source) expect_text(words.source, RA_LABEL_SOURCE_BYTES, false);
+    }
+    ra_atom_labels_free(read);
+    fuzz_remove(name);
+}
+FUZZ_TARGET(atom_labels, FUZZ_BYTES, atom_labels)
+
 enum { ROWS = 3, SKIP = 1 };
 
 typedef struct seen_tokens {
