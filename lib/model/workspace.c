@@ -26,10 +26,9 @@ ra_status ra_workspace_check(const ra_workspace *workspace, ra_error *err) {
 
 void ra_workspace_free(ra_workspace *workspace) {
     if (!workspace) return;
-    ra_scratch *const scratches[] = {&workspace->input,    &workspace->hidden, &workspace->query,
-                                     &workspace->neighbor, &workspace->scores, &workspace->ranked,
-                                     &workspace->chosen,   &workspace->x_hat,  &workspace->share,
-                                     &workspace->shift};
+    ra_scratch *const scratches[] = {
+        &workspace->input,  &workspace->hidden, &workspace->query, &workspace->neighbor, &workspace->scores,
+        &workspace->ranked, &workspace->chosen, &workspace->x_hat, &workspace->share,    &workspace->shift};
     for (size_t i = 0; i < sizeof scratches / sizeof *scratches; i++) ra_free(scratches[i]->data);
     ra_executions_release(&workspace->executions);
     ra_pursuit_release(&workspace->pursuit);
