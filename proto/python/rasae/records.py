@@ -50,7 +50,7 @@ class Server(Record):
 
     name: str | None = None
     version: str | None = None
-    access: str | None = None  #: "read", or "admin": also reload
+    access: str | None = None  #: "read", or "admin": also reload, and labels and lists if it keeps_changes
     key_name: str | None = None  #: of the key that the client sends, as the server's file of keys has it
     limits: Limits = field(default_factory=Limits, metadata={"read": Limits.read})
     keeps_changes: bool | None = None  #: whether labels and lists can be set
