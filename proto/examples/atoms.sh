@@ -38,6 +38,11 @@ curl -sS "$url/v1/dictionaries/$name/atoms/5/items?k=1"
 #  "items": [{"item": 203, "row": 53020, "position": 37, "value": 0.93, "label": "dog", "media": null, "codes": [0, 0.4, ...],
 #             "tokens": null}]}
 
+# The picture of its strongest row, where the daemon knows pictures (`--media` or `--media-url`) and the rows have labels.
+picture=$(curl -sS "$url/v1/dictionaries/$name/atoms/5/items?k=1" | sed -n 's/.*"media":"\([^"]*\)".*/\1/p')
+case $picture in /*) picture=$url$picture ;; esac # one of this daemon
+[ -z "$picture" ] || curl -fsS "$picture" -o /dev/null -w '{"picture": "%{content_type}"}\n'
+
 # What differs between two sets of data, in a file that `rasae contrast` has written: which contrasts it holds, and the atoms of the
 # first one that are most on the side of A.
 curl -fsS "$url/v1/dictionaries/$name/contrasts"

@@ -5,6 +5,10 @@ url=${1:-http://127.0.0.1:8080} name=${2:-words}
 temporary=$(mktemp -d)
 trap 'rm -r "$temporary"' EXIT
 
+# What the server is, the most that a request may ask of it, and what the caller's key may do.
+curl -fsS "$url/v1"
+# {"name": "rasaed", "version": "0.1.0", "access": "read", ..., "keeps_changes": false, "forms": [...], "limits": {"rows": 4096, ...}}
+
 curl -fsS "$url/v1/dictionaries"
 # {"dictionaries": [{"name": "words", ..., "atom_count": 1000, "dimensions": 384, "point_count": 1000, ...}, ...]}
 

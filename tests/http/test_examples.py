@@ -21,12 +21,17 @@ class Examples(unittest.TestCase):
         # Its archetypes, labels and encoder are those of a real file; the names in the comments are.
         folder, rasae = tempfile.mkdtemp(prefix="rasaed-examples-"), os.path.join(os.path.dirname(PROGRAM), "rasae")
         cls.addClassCleanup(shutil.rmtree, folder)
-        fused, words = os.path.join(folder, "fused"), os.path.join(folder, "words")
+        fused, words, labels, pictures = (os.path.join(folder, name) for name in ("fused", "words", "labels", "pictures"))
+        with open(labels, "w", encoding="utf-8") as file:
+            file.write("dog.png\n" * 1280)
+        os.mkdir(pictures)
+        with open(os.path.join(pictures, "dog.png"), "wb") as file:
+            file.write(b"\x89PNG\r\n")
         for command in (["fuse", golden("topk-mse.final.safetensors"), "-o", fused],
-                        ["eval", fused, golden("topk-mse.x.npy"), "--save", words, "--basic", "--items", "3", "--item-shape", "4x4"],
+                        ["eval", fused, golden("topk-mse.x.npy"), "--save", words, "--labels", labels, "--basic", "--items", "3", "--item-shape", "4x4"],
                         ["contrast", words, golden("topk-mse.x.npy"), "--", golden("topk-mse.x.npy"), "--name", "heat", "-o", words]):
             subprocess.run([rasae, *command], check=True, capture_output=True, timeout=PATIENCE)
-        cls.daemon = Daemon("--dictionary", "words=" + words)
+        cls.daemon = Daemon("--dictionary", "words=" + words, "--media", "words=" + pictures)
         keys = os.path.join(cls.daemon.folder, "keys")
         with open(keys, "w", encoding="utf-8") as file:
             file.write("admin %s\n" % KEY)
@@ -60,6 +65,9 @@ class Examples(unittest.TestCase):
                 for found in SHOWN.finditer(comments):
                     name = next(filter(None, found.groups()))
                     self.assertIn(name, output, "the comments of %s show it" % os.path.basename(path))
+                if os.path.basename(path) == "atoms.sh":
+                    self.assertIn('"picture": "image/png"', output)
+                    self.assertIn('"difference":', output)
 
 
 if __name__ == "__main__":
