@@ -289,6 +289,17 @@ MINUTES ?= 30
 soak: all ## mixed traffic for so long (MINUTES=30), every answer checked; memory, descriptors and threads must stay
 	$(Q)$(TEST_ENV) python3 tests/http/soak.py $$(($(MINUTES) * 60))
 
+.PHONY: analyse valgrind
+analyse: $(PACKAGES) ## look for faults with gcc's -fanalyzer, clang-tidy and cppcheck; each finding is explained in tests/analyse (minutes)
+	$(Q)sh deploy/install-deps --analyse
+	$(Q)PYTHONDONTWRITEBYTECODE=1 python3 tests/analyse/run.py
+
+VALGRIND := valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite
+valgrind: $(UNIT) ## run the unit tests, or SUITES="npy text", under valgrind's memcheck (hours)
+	$(Q)sh deploy/install-deps --analyse
+	$(Q)for suite in $(or $(SUITES),$$(sed -n 's/^TEST_CASES[A-Z_]*.\([a-z_0-9]*\),.*/\1/p' $(call c_files,tests/unit))); do \
+	  $(TEST_ENV) OPENBLAS_CORETYPE=Haswell CK_FORK=no CK_RUN_SUITE=$$suite $(VALGRIND) $(UNIT) --fast || exit 1; done
+
 # ---- fuzzing: tests/fuzz/README.md -------------------------------------------------------------------------------------
 # A build of its own, with clang. New inputs go to build/fuzz/NAME/inputs; one that is found to break something, beside it.
 FUZZER    := $(OUT)/tests/fuzz

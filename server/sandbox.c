@@ -134,9 +134,12 @@ static const char *after_name(const char *item) {
 }
 
 static void add_all(places *all, const settings *chosen) {
-    /* What the C library, the metrics and the limits of memory read. */
-    static const char *const of_the_system[] = {"/proc/self", "/proc/sys/vm/overcommit_memory",
-                                                "/proc/sys/fs/lease-break-time", "/sys/fs/cgroup",
+    /* What the libraries, the metrics and the limits of memory read. */
+    static const char *const of_the_system[] = {"/dev/urandom",
+                                                "/proc/self",
+                                                "/proc/sys/vm/overcommit_memory",
+                                                "/proc/sys/fs/lease-break-time",
+                                                "/sys/fs/cgroup",
                                                 "/sys/devices/system/cpu"};
     for (size_t i = 0; i < sizeof of_the_system / sizeof *of_the_system; i++)
         add(all, of_the_system[i], CONFINE_READ);

@@ -124,8 +124,9 @@ static ra_status need_points(const api_call *call, unsigned parts, ra_error *err
 /* The vectors, or the locations, or the former and then the latter: [points, dimensions]. */
 static ra_status send_page(api_call *call, const page *here, unsigned parts, ra_error *err) {
     size_t d = api_info(call)->dimensions, count = here->end - here->offset;
-    float *vectors = ra_malloc(2 * count * d + 1, sizeof *vectors), *locations = vectors + count * d;
+    float *vectors = ra_malloc(2 * count * d + 1, sizeof *vectors);
     if (!vectors) RA_FAIL_MEMORY(err, "the vectors of a reply", 2 * count * d * sizeof *vectors);
+    float *locations = vectors + count * d;
     ra_status status = RA_OK;
     for (size_t i = 0; i < count && status == RA_OK; i++)
         status = ra_model_point(api_model(call), here->offset + i, vectors + i * d, err);

@@ -250,12 +250,12 @@ class Heavy(unittest.TestCase):
                 connection = daemon.socket()
                 connection.sendall(("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                                     "Content-Length: %d\r\n\r\n%s" % (SEARCH, len(body), body)).encode())
-                time.sleep(0.05)
+                busy = re.compile(r'^rasaed_resource_used\{resource="compute_threads"\} [1-9]', re.M)
+                wait_for(lambda: busy.search(daemon.get("/metrics").body.decode()), "the computation")
                 connection.close()
             wait_for(lambda: daemon.log().count("status=499") == 3, "the log")
             wait_for(lambda: self.waiting(daemon) == 0, "the end of the computations")
-            time.sleep(0.2)
-            self.assertRegex(daemon.log(), r"(?m)^\S+ info .*the request was given up")
+            wait_for(lambda: re.search(r"(?m)^\S+ info .*the request was given up", daemon.log()), "the computation that ends early")
             self.assertNotRegex(daemon.log(), r"(?m)^\S+ error ")
 
     def waiting(self, daemon):
