@@ -241,7 +241,7 @@ $(INTEROP_VENV)/stamp: Makefile
 	$(Q)$(INTEROP_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input $(INTEROP_PACKAGES)
 	$(Q)$(INTEROP_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps $(INTEROP_LIBRARIES) && touch $@
 
-check-interop: $(OUT)/rasae $(INTEROP_VENV)/stamp ## compare with overcomplete, SAELens, dictionary_learning, sparsify (5 GB of packages)
+check-interop: $(OUT)/rasae $(OUT)/rasaed $(INTEROP_VENV)/stamp ## compare with overcomplete, SAELens, dictionary_learning, sparsify (5 GB of packages)
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(INTEROP_VENV)/bin/python tests/interop/check.py
 
 check-barriers: $(UNIT) $(CHECKED) ## remove each barrier of the CUDA kernels in turn; each must be missed (ten minutes)
@@ -333,8 +333,8 @@ fuzz-coverage: ## print which share of each parser's lines the kept inputs reach
 	$(Q)CFLAGS='-fprofile-instr-generate -fcoverage-mapping' LDFLAGS=-fprofile-instr-generate \
 	  $(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer-no-link BUILD=$(BUILD)/fuzz-coverage fuzz-coverage-run
 
-FUZZ_PARSERS = $(patsubst %,lib/io/%.c,config json kinds labels npy npz order utf8 zip) \
-  $(patsubst %,lib/io/safetensors/%.c,digest header layout_settings layouts lists names npz read torch) $(call c_files,lib/io/torch) \
+FUZZ_PARSERS = $(patsubst %,lib/io/%.c,atom_labels config json kinds labels npy npz order settings utf8 zip) \
+  $(patsubst %,lib/io/safetensors/%.c,digest header layout_settings layouts lists names npz openmoss read torch) $(call c_files,lib/io/torch) \
   $(filter-out %/coding_table.c,$(wildcard server/codec/coding_*.c)) server/codec/negotiate.c $(call c_files,server/codec/binary) \
   $(filter-out %/replies.c,$(wildcard server/codec/json/*.c)) $(patsubst %,server/codec/oip/%.c,request tensor) \
   lib/app/numbers.c lib/app/print_f32.c lib/app/settings/file.c $(patsubst %,server/http/%.c,auth conditions forwarded headers ip target)

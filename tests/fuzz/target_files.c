@@ -6,6 +6,8 @@
 #include "io/torch/torch.h"
 #include "ra_io.h"
 #include "ra_memory.h"
+#include "ra_sae.h"
+#include "ra_text.h"
 #include "settings/settings.h"
 
 #include <stdlib.h>
@@ -29,7 +31,28 @@ static void use_safetensors(ra_safetensors *file) {
     }
     for (size_t i = 0; (string = ra_safetensors_metadata_key(file, i)); i++)
         fuzz_expect(ra_safetensors_metadata(file, string), "a key is not found");
-    for (size_t i = 0; ra_safetensors_foreign(file, i, &string); i++) fuzz_read(string, strlen(string));
+    for (size_t i = 0; ra_safetensors_foreign(file, i, &string); i++) {
+        ra_error err = {0};
+        ra_tensor tensor;
+        fuzz_read(string, strlen(string));
+        fuzz_expect_error(ra_safetensors_get(file, ra_safetensors_foreign(file, i, NULL), &tensor, &err),
+                          &err);
+    }
+}
+
+/* As a model is opened: the digest is compared, wide numbers become narrow, and a tensor may be missing. */
+static void use_as_model(ra_safetensors *file) {
+    ra_error err = {0};
+    ra_tensor tensor;
+    ra_status status = ra_safetensors_verify(file, &err);
+    fuzz_expect_error(status, &err);
+    fuzz_expect((ra_safetensors_integrity(file) == RA_INTEGRITY_VERIFIED) <= (status == RA_OK),
+                "a damaged file is verified");
+    fuzz_expect(ra_safetensors_narrow(file, NULL) == RA_OK, "parameters cannot be narrowed");
+    use_safetensors(file);
+    fuzz_expect(ra_safetensors_get(file, "no.such.tensor", &tensor, NULL) != RA_OK,
+                "there is a tensor of a name that nobody gave");
+    fuzz_expect(ra_safetensors_check(file, NULL) == RA_OK, "a file that nobody wrote has changed");
 }
 
 static void open_safetensors(const char *path, bool steady) {
@@ -39,6 +62,7 @@ static void open_safetensors(const char *path, bool steady) {
                               : ra_safetensors_open(path, &file, &err);
     fuzz_expect_error(status, &err);
     if (status == RA_OK) use_safetensors(file);
+    if (status == RA_OK) use_as_model(file);
     ra_safetensors_free(file);
 }
 
@@ -57,7 +81,9 @@ static void layouts(const uint8_t *bytes, size_t size) {
                  {"sae.safetensors", "cfg.json"},
                  {"ae.pt", "config.json"},
                  {"params.npz", "cfg.json"},
-                 {"model.safetensors", "config.json"}};
+                 {"model.safetensors", "config.json"},
+                 {"final.safetensors", "hyperparams.json"},
+                 {"model.npz", "config.json"}};
     if (!size) return;
     size_t which = *bytes % (sizeof names / sizeof *names);
     bytes++, size--;
@@ -128,6 +154,23 @@ FUZZ_TARGET(pickle, FUZZ_BYTES, pickle)
 
 /* ---- arrays -------------------------------------------------------------------------------------------- */
 
+/* What was read is written, and reads as the same. */
+static void write_again(const ra_tensor *tensor) {
+    ra_npy *again = NULL;
+    const char *path = fuzz_file("again.npy", "", 0);
+    fuzz_expect(ra_npy_write(path, tensor, NULL) == RA_OK, "an array that was read cannot be written");
+    fuzz_expect(ra_npy_open(path, &again, NULL) == RA_OK, "an array that was written cannot be read");
+    const ra_tensor *read = ra_npy_tensor(again);
+    fuzz_expect(read->rank == tensor->rank && read->dtype == tensor->dtype &&
+                    memcmp(read->shape, tensor->shape, (size_t)tensor->rank * sizeof *read->shape) == 0,
+                "an array that was written has another shape");
+    size_t bytes = ra_tensor_bytes(tensor);
+    fuzz_expect(!bytes || memcmp(read->data, tensor->data, bytes) == 0,
+                "an array that was written has other numbers");
+    ra_npy_free(again);
+    fuzz_remove("again.npy");
+}
+
 static void npy(const uint8_t *bytes, size_t size) {
     ra_error err = {0};
     ra_tensor tensor, described;
@@ -147,6 +190,7 @@ static void npy(const uint8_t *bytes, size_t size) {
         fuzz_expect(ra_npy_describe(bytes, size, "file.npy", &described, &err) == RA_OK &&
                         described.rank == tensor.rank && described.dtype == tensor.dtype,
                     "an array is described as another");
+        write_again(&tensor);
     }
     ra_free(copy);
 }
@@ -177,6 +221,45 @@ FUZZ_TARGET(npz, FUZZ_BYTES, npz)
 
 /* ---- texts --------------------------------------------------------------------------------------------- */
 
+/* A text with a backslash before what needs one reads as itself again. */
+static void escape_again(const char *label) {
+    ra_text escaped = {0};
+    ra_labels *again = NULL;
+    if (strchr(label, '\r') || strncmp(label, "\xef\xbb\xbf", 3) == 0)
+        return; /* which are no part of a line */
+    ra_labels_escape(&escaped, label);
+    fuzz_expect(!escaped.failed &&
+                    ra_labels_parse(escaped.data, escaped.size, "escaped", &again, NULL) == RA_OK,
+                "a label that was escaped cannot be read");
+    fuzz_expect(ra_labels_count(again) <= 1 && ra_labels_unescape(again, "escaped", NULL) == RA_OK,
+                "a label that was escaped is no line");
+    fuzz_expect(ra_labels_count(again) == 0 || strcmp(ra_labels_at(again, 0), label) == 0,
+                "a label that was escaped reads as another");
+    ra_labels_free(again);
+    ra_text_release(&escaped);
+}
+
+/* The same bytes as texts with a NUL behind each, and as lines with backslashes. */
+static void other_labels(const uint8_t *bytes, size_t size) {
+    ra_labels *read = NULL;
+    ra_error err = {0};
+    ra_status status = ra_labels_parse_texts(bytes, size, "texts", &read, &err);
+    fuzz_expect_error(status, &err);
+    for (size_t i = 0; status == RA_OK && i < ra_labels_count(read); i++) escape_again(ra_labels_at(read, i));
+    ra_labels_free(read);
+    read = NULL;
+    err = (ra_error){0};
+    status = ra_labels_open(fuzz_file("labels.txt", bytes, size), &read, &err);
+    fuzz_expect_error(status, &err);
+    if (status == RA_OK) {
+        err = (ra_error){0};
+        status = ra_labels_unescape(read, "labels.txt", &err);
+        fuzz_expect_error(status, &err);
+    }
+    ra_labels_free(read);
+    fuzz_remove("labels.txt");
+}
+
 static void labels(const uint8_t *bytes, size_t size) {
     ra_error err = {0};
     ra_labels *read = NULL;
@@ -190,6 +273,7 @@ static void labels(const uint8_t *bytes, size_t size) {
         }
     }
     ra_labels_free(read);
+    other_labels(bytes, size);
 }
 FUZZ_TARGET(labels, FUZZ_BYTES, labels)
 
@@ -218,16 +302,17 @@ static void expect_that_it_comes_back(const char *text) {
 
 /* The first byte is the kind of the file. */
 static void atom_labels(const uint8_t *bytes, size_t size) {
-    static const char *const names[] = {"labels.txt", "labels.csv", "labels.jsonl"};
+    static const char *const names[] = {"labels.txt", "labels.csv", "labels.jsonl", "labels.ndjson",
+                                        "labels.json"};
     if (size == 0) return;
     ra_error err = {0};
     ra_atom_labels *read = NULL;
-    const char *name = names[bytes[0] % 3];
+    const char *name = names[*bytes % (sizeof names / sizeof *names)];
     ra_status status = ra_atom_labels_open(fuzz_file(name, bytes + 1, size - 1), ATOMS, &read, &err);
     fuzz_expect_error(status, &err);
     for (size_t k = 0; status == RA_OK && k < ATOMS; k++) {
         const char *label = ra_atom_labels_at(read, k);
-        ra_label_words words;
+        ra_label_words words = {0};
         bool any = ra_atom_labels_words(read, k, &words);
         fuzz_expect(!any || (label && *label), "nothing is explained");
         if (label) expect_text(label, RA_LABEL_BYTES, false);
@@ -276,6 +361,26 @@ static void tokens(const uint8_t *bytes, size_t size) {
     fuzz_remove("tokens");
 }
 FUZZ_TARGET(tokens, FUZZ_BYTES, tokens)
+
+/* The JSON of settings that rasae import takes: what was read is printed and reads as the same. */
+static void config(const uint8_t *bytes, size_t size) {
+    const ra_settings_table *table = ra_sae_settings_table();
+    ra_sae_settings read = {0}, again = {0};
+    ra_error err = {0};
+    ra_status status = ra_settings_read_json(table, fuzz_file("named.json", bytes, size), &read, &err);
+    fuzz_expect_error(status, &err);
+    for (size_t i = 0; status == RA_OK && i < table->count; i++) {
+        char value[64], second[64];
+        if (!ra_setting_known(&read, i)) continue;
+        ra_setting_print(table, i, &read, value, sizeof value);
+        fuzz_expect(ra_setting_parse(table, i, &again, value, "printed", NULL) == RA_OK,
+                    "a setting that was printed is refused");
+        ra_setting_print(table, i, &again, second, sizeof second);
+        fuzz_expect(strcmp(value, second) == 0, "a setting that was printed reads as another");
+    }
+    fuzz_remove("named.json");
+}
+FUZZ_TARGET(config, FUZZ_BYTES, config)
 
 static void keys(const uint8_t *bytes, size_t size) {
     ra_error err = {0};
