@@ -222,7 +222,8 @@ TEST_ENV := RASAE_BUILD=$(OUT) OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 check: install-deps ## run every test; a summary comes last
 	$(Q)$(MAKE) --no-print-directory check-built
 
-check-built: all $(UNIT) $(if $(SANITIZE),,$(OUT)/tests/schedules) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu layers format-check
+check-built: all $(UNIT) $(if $(SANITIZE),,$(OUT)/tests/schedules) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu $(OUT)/tests/bench_step \
+  layers format-check
 	$(Q)$(TEST_ENV) $(UNIT)
 
 check-fast: $(UNIT) layers ## run the unit tests alone
