@@ -57,6 +57,7 @@ typedef struct parts {
     rasaed state;
     cors_policy cors;
     media *media;
+    data_rows *rows;
     http_proxies proxies;
     http_service service;
     http_tls *tls; /* NULL: plain http */
@@ -112,6 +113,8 @@ static ra_status prepare(parts *self, ra_error *err) {
     RA_TRY(media_open(chosen->media.items, chosen->media.count, chosen->media_url.items,
                       chosen->media_url.count, &self->media, err));
     state->media = self->media;
+    RA_TRY(rows_open(chosen->data.items, chosen->data.count, &self->rows, err));
+    state->rows = self->rows;
     state->max_body = chosen->max_body;
     state->max_rows = chosen->max_rows;
     return RA_OK;
@@ -369,6 +372,7 @@ static void stop(parts *self) {
     http_tls_free(self->tls);
     http_proxies_release(&self->proxies);
     media_free(self->media);
+    rows_free(self->rows);
 }
 
 /* A failed start says why before it stops what it has started: a part that does not end would end the process. */

@@ -72,6 +72,8 @@ static route table[] = {
         .key = AUTH_READ, .gives = FORMS_COLUMNS, .query = "columns format", .cost = {COST_TRAINING, 30}},
     {GET, D "/points", api_points, "points",
         .key = AUTH_READ, .gives = FORMS_MATRIX | FORMS_LINES, .query = "offset limit fields format", .cost = {COST_ATOMS, 25}},
+    {GET, D "/rows", api_rows, "rows",
+        .key = AUTH_READ, .gives = FORMS_MATRIX | FORMS_LINES, .query = "offset limit format", .cost = {COST_READ}},
     {GET, D "/contrasts", api_contrasts, "contrasts", .key = AUTH_READ, .cost = {COST_NONE}},
     {GET, D "/contrasts/{n}", api_contrast, "contrast",
         .key = AUTH_READ, .gives = FORMS_COLUMNS, .query = "sort order offset limit fields format", .cost = {COST_TABLE, 400}},

@@ -59,6 +59,10 @@ fi
 curl -fsS "$url/v1/dictionaries/$name/points?limit=2"
 # {"points": [{"point": 0, "label": "..."}, ...], "offset": 0, "limit": 2, "total": 5000}
 
+# Row 812 of the data, where the server shows them (rasaed --data NAME=FILE): an input to explain.
+curl -sS "$url/v1/dictionaries/$name/rows?offset=812&limit=1"
+# {"rows": [{"row": 812, "vector": [...]}], "offset": 812, "limit": 1, "total": 7400}
+
 # The point that contributes most to atom 5, and the other atoms that it is part of.
 point=$(curl -fsS "$url/v1/dictionaries/$name/atoms/5?fields=archetypes" |
     sed 's/.*"archetypes":\[{"point":\([0-9]*\).*/\1/')

@@ -48,6 +48,7 @@ api_handler api_table;                                                          
 api_handler api_label, api_set_label, api_unset_label, api_labels, api_import_labels;   /* labels.c */
 api_handler api_lists, api_list, api_put_list, api_delete_list;                         /* lists.c */
 api_handler api_contrasts, api_contrast;                                                /* contrasts.c */
+api_handler api_rows;                                                                   /* rows.c */
 api_handler api_training;                                                               /* training.c */
 api_handler api_points, api_point;                                                      /* points.c */
 api_handler api_search;                                                                 /* search.c */

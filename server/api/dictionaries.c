@@ -18,6 +18,7 @@ void api_write_dictionary(const api_call *call, text *out, const served *diction
                           bool whole) {
     registry_status known = {.reason = ""};
     registry_status_of(call->server->dictionaries, dictionary->name, &known);
+    const data_source *rows = rows_of(call->server->rows, dictionary->name);
     const media_source *source = media_of(call->server->media, dictionary->name);
     text url = {0};
     if (source)
@@ -31,6 +32,7 @@ void api_write_dictionary(const api_call *call, text *out, const served *diction
                                              .requests = requests,
                                              .info = ra_model_get_info(dictionary->model),
                                              .media_url = source && !url.failed ? url.data : NULL,
+                                             .row_count = rows ? rows_count(rows) : 0,
                                              .with_settings = whole});
     text_release(&url);
 }

@@ -12,6 +12,7 @@
 #include "serving/compute.h"
 #include "serving/device.h"
 #include "serving/media.h"
+#include "serving/rows.h"
 #include "serving/registry/registry.h"
 #include "serving/reloader.h"
 #include "settings/ledger.h"
@@ -29,6 +30,7 @@ typedef struct rasaed {
         servers[2];            /* the main address and that for administration; NULL until they serve */
     metrics *metrics;          /* NULL: nothing is counted */
     auth_keys *keys;           /* NULL: no key is required */
+    const data_rows *rows;     /* of the data of the dictionaries; NULL: there are none */
     const media *media;        /* of the rows of the dictionaries; NULL: there are none */
     const cors_policy *cors;   /* NULL: no page of another origin may read replies */
     auth_scope metrics_access; /* the key that AUTH_METRICS stands for */

@@ -4,6 +4,7 @@
 #include "http/auth.h"
 #include "http/tls.h"
 #include "settings/dictionaries.h"
+#include "serving/rows.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -64,6 +65,13 @@ static ra_status check_tls(const settings *chosen, ra_error *err) {
     return RA_OK;
 }
 
+static ra_status check_data(const settings *chosen, ra_error *err) {
+    data_rows *rows = NULL;
+    RA_TRY(rows_open(chosen->data.items, chosen->data.count, &rows, err));
+    rows_free(rows);
+    return RA_OK;
+}
+
 static ra_status check_state(const settings *chosen, ra_error *err) {
     ra_error why = {0};
     if (!chosen->state || store_check(chosen->state, &why) == RA_OK) return RA_OK;
@@ -72,7 +80,8 @@ static ra_status check_state(const settings *chosen, ra_error *err) {
 
 ra_status settings_check(const settings *chosen, ledger *shares, ra_error *err) {
     typedef ra_status check(const settings *chosen, ra_error *err);
-    static check *const checks[] = {check_addresses, check_keys, check_tls, check_state, check_dictionaries};
+    static check *const checks[] = {check_addresses, check_keys, check_tls,
+                                    check_state,     check_data, check_dictionaries};
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) RA_TRY(checks[i](chosen, err));
     return ledger_settle(chosen, chosen->admin_listen != NULL, shares, err);
 }

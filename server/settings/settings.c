@@ -15,6 +15,7 @@
 #include "http/proxies.h"
 #include "ra_memory.h"
 #include "serving/media.h"
+#include "serving/rows.h"
 #include "serving/registry/registry.h"
 #include "telemetry/log.h"
 
@@ -174,6 +175,8 @@ static const ra_setting rows[] = {
         .help = "open, read or admin: the key that /metrics requires when there is a key file"},
     {"cors_origin", LIST(cors_origin), .check = check_origin, .argument = "ORIGIN",
         .help = "let web pages of this origin (https://example.org), or of any (*), read replies; may be repeated"},
+    {"data", LIST(data), .check = rows_check, .argument = "NAME=FILE",
+        .help = "show rows of this file, activations that dictionary NAME was trained or measured on; repeat it for shards"},
     {"media", LIST(media), .check = media_check_folder, .argument = "NAME=DIR",
         .help = "serve the pictures and sounds in DIR as the media of the rows of dictionary NAME; may be repeated"},
     {"media_url", LIST(media_url), .check = media_check_url, .argument = "NAME=TEMPLATE",

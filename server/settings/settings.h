@@ -64,6 +64,7 @@ typedef struct settings {
     const char *tls_certificate, *tls_key;     /* both or neither */
     const char *keys;                          /* NULL: no keys are asked for */
     int metrics_access;                        /* auth_scope: what /metrics asks for */
+    settings_list data;                        /* "NAME=FILE": serving/rows.h */
     settings_list media, media_url;            /* "NAME=DIR", "NAME=TEMPLATE": serving/media.h */
     settings_list item_shape;                  /* "NAME=[SKIP+]HxW" each: settings_items() */
     settings_list cors_origin;                 /* "https://example.org", or one "*" */

@@ -105,6 +105,8 @@ class Explorer(unittest.TestCase):
         cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory(prefix="rasae-browser-"))
         served = cls.dictionaries()
         arguments = [part for name, path in served.items() for part in ("--dictionary", name + "=" + path)]
+        if "words" in served:
+            arguments += ["--data", "words=" + os.path.join(DATA, "words.safetensors")]
         cls.daemon = cls.enterClassContext(Daemon(*arguments, *cls.flags))
         cls.home = "http://%s:%d" % cls.daemon.address
         playwright = cls.enterClassContext(sync_playwright())

@@ -75,6 +75,21 @@ class Inputs(Explorer):
         self.until(page, "JSON.parse(document.querySelector('#numbers').value).join() == %s" % json.dumps(",".join(
             str(int(value)) for value in self.row("digits.npy", 7))))
 
+    def test_a_row_of_the_data_is_explained(self):
+        strongest = self.daemon.get(D + "/atoms/5").json["statistics"]["top"][0]
+        page = self.open("#/d/words/atom/5", "atom")
+        page.click("[data-panel=rows] a >> nth=0")
+        self.wait(page, "input")
+        page.wait_for_selector("[data-panel=edited] .tile")
+        row = self.daemon.get(D + "/rows?limit=1&offset=%d" % strongest["row"]).json["rows"][0]["vector"]
+        shown = json.loads(page.input_value("#numbers"))
+        self.assertLess(max(abs(a - b) for a, b in zip(row, shown)), 1e-6)
+        found = page.inner_text(".edits li[data-atom='5']").split("\n")
+        self.assertIn("%.3g" % strongest["value"], " ".join(found))
+        page.fill("[aria-label='or a row of the data']", "99999")
+        page.press("[aria-label='or a row of the data']", "Enter")
+        page.wait_for_selector("text=There is no row 99999")
+
     def test_archives_and_tensors_are_read(self):
         import numpy
         from browser import safetensors

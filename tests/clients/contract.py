@@ -99,10 +99,11 @@ class Server(Daemon):
         http.write_safetensors(self.file("plain"), {"dictionary": ([3, 2], [1, 2, 3, 4, 5, 6])}, {})
         given = [part for name in ("words", "spare", "bare", "plain")
                  for part in ("--dictionary", name + "=" + self.file(name))]
+        http.write_safetensors(self.file("rows"), {"rows": ([2, DIMENSIONS], [1, 2, 3, 4, 5, 6])}, {})
         os.mkdir(self.file("media"))
         with open(os.path.join(self.file("media"), "dog.png"), "wb") as file:
             file.write(b"\x89PNG\r\n\x1a\n" + bytes(64))
-        super().__init__(*given, "--media", "words=" + self.file("media"), "--media-url", "words={item}.png", "--item-shape", "words=2x2", "--keys", keys,
+        super().__init__(*given, "--data", "words=" + self.file("rows"), "--media", "words=" + self.file("media"), "--media-url", "words={item}.png", "--item-shape", "words=2x2", "--keys", keys,
                          *(("--state", self.file("state")) if state else ()), *arguments)
         for path, body in (("lists/zoo", {"atoms": [5, 1]}), ("atoms/5/label", {"label": "dog"})) if state else ():
             made = self.request("PUT", "/v1/dictionaries/words/" + path, json.dumps(body),

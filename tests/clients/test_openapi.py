@@ -326,6 +326,18 @@ class Contract(unittest.TestCase):
         self.get("/v1/dictionaries/none/training", status=404)
         self.get("/v1/dictionaries/bare/training", status=409)
 
+    def test_rows_of_the_data(self):
+        target = D + "/rows"
+        self.assertEqual(self.get(target + "?offset=1&limit=1").json["rows"], [{"row": 1, "vector": [4, 5, 6]}])
+        for form in ("raw", "npy", "ndjson"):
+            self.get(target + "?format=" + form)
+        self.get(target + "?limit=0", status=400)
+        self.get(target, status=304, headers={"If-None-Match": self.get(target).headers["ETag"]})
+        self.get(target, status=406, headers={"Accept": "text/html"})
+        self.get(target, status=412, headers={"If-Match": '"another"'})
+        self.get("/v1/dictionaries/none/rows", status=404)
+        self.get("/v1/dictionaries/bare/rows", status=409)
+
     def test_two_dictionaries(self):
         self.assertEqual(self.post(D + "/compare", {"with": "words"}).json["points"], 16)
         self.post(D + "/compare", {"with": "plain"}, status=400)

@@ -89,6 +89,12 @@ class Changes(unittest.TestCase):
                          {"loss": [0.5, 0.25], "step": [8, 16]})
         self.assertTrue(self.words.info.has_training)
 
+    def test_rows_of_the_data(self):
+        self.assertEqual(self.words.info.row_count, 2)
+        np.testing.assert_array_equal(self.words.rows(), [[1, 2, 3], [4, 5, 6]])
+        np.testing.assert_array_equal(self.words.rows(1, 5), [[4, 5, 6]])
+        self.assertEqual(self.words.rows(7).shape, (0, 3))
+
     def test_the_same_in_asyncio(self):
         async def work():
             async with AsyncClient(self.server.url, key=contract.ADMIN_KEY) as client:
@@ -105,6 +111,7 @@ class Changes(unittest.TestCase):
                 self.assertEqual([one.name for one in await words.contrasts()], ["heat"])
                 self.assertEqual(await words.contrast("heat", 2), self.words.contrast("heat", 2))
                 self.assertEqual(list((await words.training(["step"]))["step"]), [8, 16])
+                self.assertEqual((await words.rows(0, 1)).tolist(), [[1, 2, 3]])
         asyncio.run(work())
 
 

@@ -244,6 +244,10 @@ class AsyncDictionary:
         """As Dictionary.point_vectors."""
         return await self._run(lambda now: now.point_vectors(offset, limit, field))
 
+    async def rows(self, offset: int = 0, limit: int | None = None) -> Floats:
+        """As Dictionary.rows."""
+        return await self._run(lambda now: now.rows(offset, limit))
+
     async def neighbors(self, atom: int, k: int = 10, metric: Metric = "cosine", fields: Fields = None) -> list[Match]:
         """As Dictionary.neighbors."""
         return await self._run(lambda now: now.neighbors(atom, k, metric, fields))

@@ -153,6 +153,10 @@ class Dictionary:
         file does not hold them."""
         return self._run(lambda now: now.point_vectors(offset, limit, field))
 
+    def rows(self, offset: int = 0, limit: int | None = None) -> Floats:
+        """Rows of the data [n, d] that the server shows beside the dictionary, in the units of the data; `info.row_count` of them."""
+        return self._run(lambda now: now.rows(offset, limit))
+
     # ---- searching
 
     def neighbors(self, atom: int, k: int = 10, metric: Metric = "cosine", fields: Fields = None) -> list[Match]:

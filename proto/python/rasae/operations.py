@@ -238,6 +238,16 @@ class Operations:
         parts = yield from in_batches(count, page, None, send)
         return _joined(parts, self.info.dimensions)
 
+    def rows(self, offset: int, limit: int | None) -> Call[Floats]:
+        start, total = arguments.whole(offset, "offset", 0), self.info.row_count or 0
+        count = max(0, total - start if limit is None else min(total - start, arguments.whole(limit, "limit", 1)))
+        page = (yield from self.session.limits()).page
+
+        def send(first: int, end: int) -> Call[Floats]:
+            return wire.read_matrix((yield from self._get("/rows", {"offset": start + first, "limit": end - first}, wire.RAW)))
+        parts = yield from in_batches(count, page, None, send)
+        return _joined(parts, self.info.dimensions)
+
     # ---- searching
 
     def neighbors(self, atom: int, k: int, metric: Metric, fields: Fields) -> Call[list[Match]]:

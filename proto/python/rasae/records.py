@@ -102,6 +102,7 @@ class Info(Record):
     item_count: int | None = None  #: items whose codes the file holds for each atom
     has_tokens: bool | None = None  #: the file says what the tokens of texts are
     media_url: str | None = None  #: where the picture or sound of a row is: {label}, {path}, {row}, {item} in it
+    row_count: int | None = None  #: rows of its data that the server shows
     model: str | None = None  #: the network that the activations are from
     hook: str | None = None  #: where in it they were taken
     shape: tuple[int, ...] | None = field(default=None, metadata={"read": tuple})  #: height, width and perhaps colors of a row

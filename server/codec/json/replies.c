@@ -95,6 +95,7 @@ void json_dictionary(text *out, const dictionary_reply *dictionary) {
         out, dictionary->info); /* concepts, points and archetypes, their former names, are deprecated */
     items(out, dictionary->info);
     json_text(out, "media_url", dictionary->media_url);
+    json_known_count(out, "row_count", dictionary->row_count);
     json_text(out, "revision", dictionary->revision);
     json_count(out, "generation", dictionary->generation);
     json_count(out, "requests", dictionary->requests);

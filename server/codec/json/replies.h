@@ -41,6 +41,7 @@ typedef struct dictionary_reply {
     size_t requests;      /* that it answered, over all generations */
     const ra_model_info *info;
     const char *media_url; /* the template of the addresses of its media; NULL: none */
+    size_t row_count;      /* of its data that are shown; 0: none are */
     bool with_settings;    /* the member `settings` is optional */
 } dictionary_reply;
 

@@ -76,14 +76,15 @@ function relaxation(info, atom) {
     quiet("Its share of the atom is " + percent(share) + "."));
 }
 
-function trace(info, atom) {
+function trace(context, atom) {
+  const { info } = context;
   if (!atom.trace) return panel("trace", "Traced to real rows", missing("trace"));
   const { rows, cosine } = atom.trace;
   const missed = known(cosine) ? Math.sqrt(Math.max(0, 1 - cosine * cosine)) : null;
   return panel("trace", "Traced to real rows", el("p", {}, known(cosine)
     ? "The best mixture of these rows has a cosine of " + num(cosine) + " with the atom: it misses " + percent(missed) + " of the atom's length."
     : "The cosine of the atom with these rows is unknown."),
-  bars(rows.map((row) => ({ name: named(row.label, "row " + row.row), value: row.contribution, said: percent(row.contribution),
+  bars(rows.map((row) => ({ name: named(row.label, "row " + row.row), href: explained(context, row), value: row.contribution, said: percent(row.contribution),
     more: [thumb(info, row, named(row.label, "row " + row.row)), "row " + num(row.row) + ", weight " + num(row.weight)] })),
   { label: "Rows of data in the atom" }));
 }
@@ -120,15 +121,19 @@ const rowName = (row) => named(row.label, "row " + num(row.row));
 const rowTitle = (row) => (known(row.token) ? [el("span", { class: "token", title: "position " + num(row.position) + " of item " + num(row.item) },
   tokenText(row.token)), known(row.label) && row.label !== "" && " in " + row.label] : rowName(row));
 
-function top(info, atom) {
+// Where the server shows the data, a row leads to its explanation.
+const explained = (context, row) => (row.row < (context.info.row_count || 0) ? context.address("input", undefined, { row: row.row }) : null);
+
+function top(context, atom) {
+  const { info } = context;
   const measured = atom.statistics;
   if (!measured) return null;
   if (!measured.top.length) return panel("rows", "Strongest rows", quiet("There is none."));
   const media = measured.top.map((row) => rowMedia(info, row, rowName(row)));
   if (media.some(Boolean)) return panel("rows", "Strongest rows", el("div", { class: "gallery" }, measured.top.map((row, i) =>
-    el("figure", { title: "row " + row.row }, media[i], el("figcaption", {}, rowName(row) + ", " + num(row.value))))));
+    el("figure", { title: "row " + row.row }, media[i], el("figcaption", {}, explained(context, row) ? el("a", { href: explained(context, row) }, rowName(row)) : rowName(row), ", " + num(row.value))))));
   return panel("rows", "Strongest rows", el("ul", { class: "rows" }, measured.top.map((row) =>
-    el("li", { title: "row " + row.row }, el("span", {}, rowTitle(row)), el("small", {}, num(row.value))))));
+    el("li", { title: "row " + row.row }, el(explained(context, row) ? "a" : "span", { href: explained(context, row) }, rowTitle(row)), el("small", {}, num(row.value))))));
 }
 
 function quantiles(info, atom) {
@@ -271,9 +276,9 @@ export async function show(place, context) {
         info.has_layout && el("a", { class: "button", href: context.address("map", undefined, { atom: number }) }, "On the map"),
         adder(context.d, () => [number]))) : "",
     el("div", { class: "columns" },
-      el("div", {}, made(context, atom), trace(info, atom),
+      el("div", {}, made(context, atom), trace(context, atom),
         el("div", { class: "pair" }, relaxation(info, atom), agreement(info, atom)), encoder(context, atom), vector(context, atom)),
-      el("div", {}, fires(atom), top(info, atom), items(context, atom), el("div", { class: "pair" }, neighbors(context, atom), cofiring(context, atom)), quantiles(info, atom))));
+      el("div", {}, fires(atom), top(context, atom), items(context, atom), el("div", { class: "pair" }, neighbors(context, atom), cofiring(context, atom)), quantiles(info, atom))));
   for (const empty of place.querySelectorAll(".pair:empty, .columns > div:empty")) empty.remove();
   document.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement.tagName)) return;

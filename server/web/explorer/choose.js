@@ -23,6 +23,7 @@ async function pointLabels(info) {
 const FINDERS = {
   atom: async ({ info, signal }, text) => (await get(at(info.name, "/atoms?fields=label&limit=" + OFFERED + "&q=" + encodeURIComponent(text)), signal))
     .atoms.map((one) => ({ number: one.atom, label: one.label })),
+  row: async () => [],
   point: async ({ info }, text) => {
     const words = text.toLowerCase(), begins = [], within = [];
     for (const { point, label } of await pointLabels(info)) {
@@ -38,11 +39,11 @@ let made = 0;
 
 // kind: "atom" or "point". chosen(number, label): what was chosen; the form can be submitted, too.
 export function chooser(context, kind, { title, action, chosen, value = "" }) {
-  const id = "choose-" + kind + "-" + made++, most = (kind === "atom" ? context.info.atom_count : context.info.point_count) || 1;
+  const id = "choose-" + kind + "-" + made++, most = context.info[kind + "_count"] || 1;
   let offered = [], answered = null, waiting;
   const list = el("datalist", { id });
   const input = el("input", { class: "choose", list: id, value, size: 15, autocomplete: "off", "aria-label": title,
-    placeholder: "number or words", oninput: () => { clearTimeout(waiting); waiting = setTimeout(offer, 120); } });
+    placeholder: kind === "row" ? "number" : "number or words", oninput: () => { clearTimeout(waiting); waiting = setTimeout(offer, 120); } });
   const said = el("small", { role: "status" });
 
   async function offer() {
@@ -69,7 +70,7 @@ export function chooser(context, kind, { title, action, chosen, value = "" }) {
     }
     if (answered !== text) await offer();
     const [first] = answered === text ? offered : [];
-    if (!first) said.textContent = "No " + kind + " has these words.";
+    if (!first) said.textContent = kind === "row" ? "A row is chosen by its number." : "No " + kind + " has these words.";
     else {
       input.value = first.number;
       return chosen(first.number, first.label);

@@ -81,11 +81,13 @@ export async function show(place, context) {
 
   async function choose(kind, number) {
     try {
-      const reply = await get(at(d, "/" + kind + "s/" + number + (kind === "atom" ? "?fields=direction,label" : "")), signal);
-      const values = kind === "atom" ? reply.direction : reply.location || reply.vector;
+      const reply = kind === "row" ? (await get(at(d, "/rows?limit=1&offset=" + number), signal)).rows[0]
+        : await get(at(d, "/" + kind + "s/" + number + (kind === "atom" ? "?fields=direction,label" : "")), signal);
+      if (!reply) throw new Problem("There is no row " + number + ": the data have " + num(info.row_count) + ".");
+      const values = kind === "row" ? reply.vector : kind === "atom" ? reply.direction : reply.location || reply.vector;
       if (!values) throw new Problem("The file does not hold the vectors of its points.");
       setArea(values);
-      said.textContent = (kind === "atom" ? "atom " : "point ") + number + (reply.label ? ": " + reply.label : "");
+      said.textContent = kind + " " + number + (reply.label ? ": " + reply.label : "");
       context.remember({ [kind]: number });
       await explain();
     } catch (error) { if (error.name !== "AbortError") said.replaceChildren(failure(error)); }
@@ -214,8 +216,8 @@ export async function show(place, context) {
   place.append(el("div", { class: "stack" }, panel("input", "The numbers", drop,
     el("div", { class: "tools" }, el("button", { type: "button", class: "strong", id: "explain", onclick: explain }, "Explain"),
       el("label", { class: "button", for: "file" }, "Open a file"), file, rowField, said, shapeChooser(info, context.again)),
-    el("div", { class: "tools" }, info.has_point_vectors && pick("point", "or a point"), pick("atom", "or an atom"))), result));
+    el("div", { class: "tools" }, info.row_count > 0 && pick("row", "or a row of the data"), info.has_point_vectors && pick("point", "or a point"), pick("atom", "or an atom"))), result));
   area.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) explain(); });
-  const from = ["point", "atom"].find((kind) => options.get(kind));
+  const from = ["row", "point", "atom"].find((kind) => options.get(kind));
   if (from) await choose(from, options.get(from));
 }

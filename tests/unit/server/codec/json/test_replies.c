@@ -57,21 +57,22 @@ START_TEST(test_a_dictionary_never_names_its_file) {
                               .requests = 7,
                               .info = &info};
     json_dictionary(&out, &reply);
-    check(&out,
-          "{\"name\":\"words\",\"state\":\"loaded\",\"reason\":null,\"loaded_at\":\"2025-11-23T08:15:02Z\","
-          "\"atom_count\":4000,\"point_count\":null,\"archetype_count\":null,"
-          "\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,"
-          "\"dtype\":\"bf16\",\"sae\":\"topk\",\"encoder\":null,\"has_encoder\":true,"
-          "\"standardized\":false,\"has_relaxation\":false,\"has_atom_labels\":false,"
-          "\"has_explanations\":false,\"has_point_labels\":"
-          "false,\"has_point_vectors\":false,\"has_trace\":false,\"coverage\":null,\"hull_share\":0.5,"
-          "\"trace_cosine\":null,\"agreement\":null,\"has_statistics\":false,\"has_cofiring\":false,"
-          "\"has_quantiles\":false,\"has_contrasts\":false,\"has_layout\":false,\"has_training\":false,"
-          "\"model\":"
-          "null,\"hook\":null,\"shape\":null,"
-          "\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
-          "123,\"item_shape\":null,\"item_count\":0,\"has_tokens\":false,\"media_url\":null,"
-          "\"revision\":\"d1\",\"generation\":2,\"requests\":7}");
+    check(
+        &out,
+        "{\"name\":\"words\",\"state\":\"loaded\",\"reason\":null,\"loaded_at\":\"2025-11-23T08:15:02Z\","
+        "\"atom_count\":4000,\"point_count\":null,\"archetype_count\":null,"
+        "\"concepts\":4000,\"dimensions\":384,\"points\":null,\"archetypes\":null,"
+        "\"dtype\":\"bf16\",\"sae\":\"topk\",\"encoder\":null,\"has_encoder\":true,"
+        "\"standardized\":false,\"has_relaxation\":false,\"has_atom_labels\":false,"
+        "\"has_explanations\":false,\"has_point_labels\":"
+        "false,\"has_point_vectors\":false,\"has_trace\":false,\"coverage\":null,\"hull_share\":0.5,"
+        "\"trace_cosine\":null,\"agreement\":null,\"has_statistics\":false,\"has_cofiring\":false,"
+        "\"has_quantiles\":false,\"has_contrasts\":false,\"has_layout\":false,\"has_training\":false,"
+        "\"model\":"
+        "null,\"hook\":null,\"shape\":null,"
+        "\"source\":\"artifact\",\"device\":\"cpu\",\"digest\":\"\",\"bytes\":"
+        "123,\"item_shape\":null,\"item_count\":0,\"has_tokens\":false,\"media_url\":null,\"row_count\":null,"
+        "\"revision\":\"d1\",\"generation\":2,\"requests\":7}");
     reply.with_settings = true;
     json_dictionary(&out, &reply);
     text_append(&out, "", 1);
