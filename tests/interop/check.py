@@ -252,6 +252,24 @@ def check_saelens():
         name = "SAELens %s %s" % (kind, settings or "")
         compare("in " + name, folder, (codes, wide.decode(codes)))
         out(name, folder, ["saelens", "npz"])
+    for kind in "batchtopk", "matryoshka_batchtopk":
+        cls, config = saelens_classes[kind]
+        more = {"matryoshka_widths": [20, K]} if "matryoshka" in kind else {}
+        model = random_weights(cls(config(d_in=D, d_sae=K, k=7, **more)), 12)
+        model.topk_threshold = torch.tensor(0.75, dtype=model.topk_threshold.dtype)
+        trained, folder = path_of("saelens", kind + "-trained"), path_of("saelens", kind)
+        model.save_model(trained)
+        model.save_inference_model(folder)
+        for name, saved in (kind, folder), (kind + " as it is trained", trained):
+            compare("in SAELens " + name, saved, with_saelens(folder))
+            out("SAELens " + name, saved, ["saelens", "npz"])
+    for kind, settings, word in [("transcoder", {"d_out": D, "apply_b_dec_to_input": False}, "transcoder"),
+                                 ("skip_transcoder", {"d_out": D, "apply_b_dec_to_input": False}, "W_skip"),
+                                 ("jumprelu_transcoder", {"d_out": D, "apply_b_dec_to_input": False}, "jumprelu_transcoder"),
+                                 ("matching_pursuit", {"residual_threshold": 0.5}, "matching_pursuit"), ("abstopk", {"k": 7}, "abstopk")]:
+        cls, config = saelens_classes[kind]
+        random_weights(cls(config(d_in=D, d_sae=K, **settings)), 13).save_model(path_of("saelens", kind))
+        refused("SAELens " + kind, path_of("saelens", kind), word)
     cls, config = saelens_classes["standard"]
     for normalization in "layer_norm", "expected_average_only_in":
         folder = path_of("saelens", normalization)
@@ -335,6 +353,9 @@ def check_activations():
 
 if __name__ == "__main__":
     print("torch %s, numpy %s, %d threads, inputs [%d, %d], %d latents" % (torch.__version__, numpy.__version__, torch.get_num_threads(), ROWS, D, K))
+    import public
+
+    public.check(path_of("public", "of"), BUILD, gap, report)
     for check in check_overcomplete, check_factors, check_saelens, check_dictionary_learning, check_sparsify, check_ours, check_activations:
         check()
     print("%d passed, %d failed" % (counts["good"], counts["bad"]))
