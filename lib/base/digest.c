@@ -1,14 +1,19 @@
 #include "ra_digest.h"
 
-#include <stdio.h>
 #define XXH_STATIC_LINKING_ONLY /* for a state on the stack */
 #include <xxhash.h>
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h> /* the same, with the vectors of the machine */
+#endif
 
 enum { PART = 64 << 20 };
 
 static void print(XXH128_hash_t hash, char digest[RA_DIGEST_SIZE]) {
-    snprintf(digest, RA_DIGEST_SIZE, "%016llx%016llx", (unsigned long long)hash.high64,
-             (unsigned long long)hash.low64);
+    static const char digits[] = "0123456789abcdef";
+    const uint64_t halves[2] = {hash.high64, hash.low64};
+    for (size_t i = 0; i < RA_DIGEST_SIZE - 1; i++)
+        digest[i] = digits[halves[i / 16] >> (60 - i % 16 * 4) & 15];
+    digest[RA_DIGEST_SIZE - 1] = '\0';
 }
 
 void ra_digest(const void *bytes, size_t size, char digest[RA_DIGEST_SIZE]) {

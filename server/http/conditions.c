@@ -46,12 +46,18 @@ bool http_date_read(const char *header, int64_t *seconds) {
     return false;
 }
 
+/* Replies have the date of the load of their dictionary, again and again. */
 const char *http_date_write(int64_t seconds, char date[HTTP_DATE_SIZE]) {
-    struct tm utc;
-    time_t time = (time_t)seconds;
-    gmtime_r(&time, &utc);
-    strftime(date, HTTP_DATE_SIZE, "%a, %d %b %Y %T GMT", &utc);
-    return date;
+    static _Thread_local int64_t last;
+    static _Thread_local char written[HTTP_DATE_SIZE];
+    if (seconds != last || !written[0]) {
+        struct tm utc;
+        time_t time = (time_t)seconds;
+        gmtime_r(&time, &utc);
+        strftime(written, sizeof written, "%a, %d %b %Y %T GMT", &utc);
+        last = seconds;
+    }
+    return memcpy(date, written, sizeof written);
 }
 
 /* ---- preconditions ------------------------------------------------------------------------------------- */
