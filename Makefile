@@ -405,6 +405,8 @@ bench-layout: all $(BENCH_VENV)/stamp ## compare maps of dictionaries with umap-
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/layout_peers.py $(OUT)
 bench-serve: all ## measure how many requests one core serves; write deploy/README.md's table
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_serve.py --readme deploy/README.md
+bench-scale: all ## measure what a request costs with the size of the dictionary, and with the rows of the request
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_serve.py --scale
 bench-train: all ## time a training step beside the reference's; write tests/bench/README.md's table
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_train.py --write tests/bench/README.md $(BENCH_TRAIN)
 
