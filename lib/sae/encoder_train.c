@@ -48,15 +48,24 @@ static void complete(const ra_encoder *encoder, const double *sums, double rows,
     }
 }
 
-/* pass->sums [2,K] <- the sums for complete(), over the batch of all members. */
+/* pass->sums [2,K] <- the sums for complete(), over the batch of all members; s <- the running ones, with the same
+ * wait. */
 static ra_status sum_latents(const ra_encoder *encoder, ra_backend *backend, ra_sae_pass *pass,
-                             ra_error *err) {
+                             const latent_statistics *s, ra_error *err) {
     size_t K = encoder->concepts;
     double *sums = pass->sums, *means = sums + K;
     RA_TRY(ra_backend_column_sums(backend, pass->linear, pass->rows, K, NULL, means, err));
     RA_TRY(ra_group_sum_f64(encoder->group, means, K, err));
     for (size_t k = 0; k < K; k++) means[k] /= (double)pass->total_rows;
-    RA_TRY(ra_backend_column_sums(backend, pass->linear, pass->rows, K, means, sums, err));
+    size_t bytes = K * sizeof *s->running_mean;
+    ra_backend_defer(backend, true);
+    ra_status status = ra_backend_column_sums(backend, pass->linear, pass->rows, K, means, sums, err);
+    ra_backend_defer(backend, false);
+    RA_TRY(status);
+    RA_TRY(ra_backend_download(backend, s->running_mean, encoder->tensor[RA_ENCODER_RUNNING_MEAN]->value,
+                               bytes, err));
+    RA_TRY(
+        ra_backend_get(backend, s->running_var, encoder->tensor[RA_ENCODER_RUNNING_VAR]->value, bytes, err));
     return ra_group_sum_f64(encoder->group, sums, K, err);
 }
 
@@ -65,9 +74,7 @@ static ra_status use_batch(ra_encoder *encoder, ra_backend *backend, ra_sae_pass
     size_t K = encoder->concepts, bytes = K * sizeof(float);
     float *running_mean = encoder->tensor[RA_ENCODER_RUNNING_MEAN]->value;
     float *running_var = encoder->tensor[RA_ENCODER_RUNNING_VAR]->value;
-    RA_TRY(sum_latents(encoder, backend, pass, err));
-    RA_TRY(ra_backend_get(backend, s->running_mean, running_mean, bytes, err));
-    RA_TRY(ra_backend_get(backend, s->running_var, running_var, bytes, err));
+    RA_TRY(sum_latents(encoder, backend, pass, s, err));
     complete(encoder, pass->sums, (double)pass->total_rows, s);
     RA_TRY(ra_backend_put(backend, running_mean, s->running_mean, bytes, err));
     RA_TRY(ra_backend_put(backend, running_var, s->running_var, bytes, err));
@@ -100,6 +107,8 @@ static ra_status batch_norm_statistics(ra_encoder *encoder, ra_backend *backend,
     RA_TRY_OUT(status, ra_backend_put(backend, pass->mean, s.mean, bytes, err));
     RA_TRY_OUT(status, ra_backend_put(backend, pass->rstd, s.rstd, bytes, err));
 out:
+    if (status != RA_OK)
+        (void)ra_backend_synchronize(backend, NULL); /* nothing is on its way to the copies */
     ra_free(copies);
     return status;
 }

@@ -17,14 +17,26 @@ static ra_status evaluate(const ra_activation *activation, ra_stream stream, con
 }
 
 /* sums [2,K] of kernel g and of the kernel; the first K become the gradient of theta. */
-static ra_status complete(const ra_activation *activation, ra_backend *backend, double active,
-                          size_t concepts, double *sums, float *thresholds, ra_error *err) {
-    RA_TRY(ra_backend_get(backend, thresholds, activation->thresholds, concepts * sizeof *thresholds, err));
+static void complete(const ra_activation *activation, double active, size_t concepts, double *sums,
+                     const float *thresholds) {
     for (size_t k = 0; k < concepts; k++) {
         double threshold = (double)thresholds[k], share = -threshold / (double)activation->bandwidth;
         sums[k] = share * (threshold * sums[k] + active * sums[concepts + k]);
     }
-    return RA_OK;
+}
+
+/* Both come with one wait. */
+static ra_status fetch(const ra_activation *activation, ra_backend *backend, const float *pre, const float *g,
+                       size_t rows, size_t concepts, double *sums, float *thresholds, ra_error *err) {
+    ra_backend_defer(backend, true);
+    ra_status status = ra_backend_kernel_sums(backend, activation->kernel, activation->bandwidth, pre, g,
+                                              activation->thresholds, rows, concepts, sums, err);
+    ra_backend_defer(backend, false);
+    if (status == RA_OK)
+        status =
+            ra_backend_get(backend, thresholds, activation->thresholds, concepts * sizeof *thresholds, err);
+    if (status != RA_OK) (void)ra_backend_synchronize(backend, NULL); /* the caller frees them */
+    return status;
 }
 
 static ra_status theta_gradient(const ra_activation *activation, ra_backend *backend, const float *pre,
@@ -36,9 +48,8 @@ static ra_status theta_gradient(const ra_activation *activation, ra_backend *bac
     if (!sums || !thresholds)
         RA_TRY_OUT(status, ra_error_set(err, RA_ERR_MEMORY, "out of memory: the gradient of %zu thresholds",
                                         concepts));
-    RA_TRY_OUT(status, ra_backend_kernel_sums(backend, activation->kernel, activation->bandwidth, pre, g,
-                                              activation->thresholds, rows, concepts, sums, err));
-    RA_TRY_OUT(status, complete(activation, backend, active, concepts, sums, thresholds, err));
+    RA_TRY_OUT(status, fetch(activation, backend, pre, g, rows, concepts, sums, thresholds, err));
+    complete(activation, active, concepts, sums, thresholds);
     RA_TRY_OUT(status, ra_backend_put_doubles(backend, dtheta, sums, concepts, err));
 out:
     ra_free(sums);
