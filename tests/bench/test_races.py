@@ -5,7 +5,7 @@ import subprocess
 
 BUILD = os.environ.get("RASAE_BUILD", "build")
 SUITES = ["backend", "backend_rows", "backend_sums", "backend_norms", "backend_pursuit", "backend_entries", "backend_cuda_accumulate",
-          "mixture_backends", "backend_cuda_kept"]
+          "mixture_backends", "backend_cuda_kept", "backend_cuda_top_k"]
 
 
 def main():

@@ -188,9 +188,10 @@ cudaError_t ra_cuda_mixture_fit(cudaStream_t stream, cuda_mixture mixture, float
 cudaError_t ra_cuda_mixture_exchange(cudaStream_t stream, cuda_mixture mixture, const int32_t *atoms,
                                      const int32_t *candidate, size_t count);
 
-/* top_k.cu: row b of index and value [rows, k] gets count[b] entries */
+/* top_k.cu: row b of index and value [rows, k] gets count[b] entries; scratch: so many bytes, from a multiple of 16 on */
+size_t ra_cuda_top_k_scratch(size_t rows, size_t n, size_t k);
 cudaError_t ra_cuda_top_k(cudaStream_t stream, const float *scores, size_t rows, size_t n, size_t k,
-                          float above, int32_t *index, float *value, uint32_t *count);
+                          float above, int32_t *index, float *value, uint32_t *count, void *scratch);
 
 /* threshold.cu: count [rows]; then, with start [rows + 1] made of the counts, the entries themselves */
 cudaError_t ra_cuda_threshold_count(cudaStream_t stream, const float *scores, size_t rows, size_t n,

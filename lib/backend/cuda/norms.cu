@@ -4,6 +4,8 @@
  * where averages are over the row or over the batch, as the statistics are. Sums are float64. */
 #include "backend/cuda/columns.cuh"
 
+enum { TILE = 4 * ROW_THREADS };
+
 static __device__ inline float normalized(const cuda_norm &norm, float u, size_t i) {
     return (u - norm.mean[i]) * norm.rstd[i];
 }
@@ -35,22 +37,24 @@ cudaError_t ra_cuda_row_statistics(cudaStream_t stream, const float *u, size_t r
                  epsilon, mean, rstd);
 }
 
-/* y [rows,n]; y may be u. One block per row.
+/* y [rows,n]; y may be u. One block per row and tile of its columns: there may be few rows.
  *
  * 8 bytes per number (the four factors of a row or a column come from the cache) for four operations: bound
  * by memory. */
 extern "C" __global__ void ra_normalize(bool by_row, cuda_norm norm, const float *u, float *y, size_t rows,
                                         size_t n) {
     for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
-        for (size_t j = threadIdx.x; j < n; j += blockDim.x)
+        for (size_t j = (size_t)blockIdx.y * blockDim.x + threadIdx.x; j < n;
+             j += (size_t)gridDim.y * blockDim.x)
             y[i * n + j] = normalized(norm, u[i * n + j], by_row ? i : j) * norm.gamma[j] + norm.beta[j];
 }
 
 cudaError_t ra_cuda_normalize(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u, float *y,
                               size_t rows, size_t n) {
     if (rows == 0 || n == 0) return cudaSuccess;
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_normalize, by_row, norm, u,
-                 y, rows, n);
+    unsigned tiles = blocks_for((n + TILE - 1) / TILE, MOST_TILES);
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS), tiles), threads_for(n), ra_normalize, by_row,
+                 norm, u, y, rows, n);
 }
 
 /* total [2,n] <- dy xhat, and dy

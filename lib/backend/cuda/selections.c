@@ -36,14 +36,19 @@ static void close_up(ra_codes *codes, const uint32_t *count, size_t k) {
 static ra_status top_k(ra_backend_stream *s, const float *scores, size_t rows, size_t n, size_t k,
                        float above, ra_codes *codes, uint32_t *count, ra_error *err) {
     size_t entries = rows * k;
-    void *scratch;
+    int32_t *index;
+    float *value;
+    uint32_t *counts;
+    void *scratch, *parts;
+    const cuda_array arrays[] = {{&index, entries * sizeof *index},
+                                 {&value, entries * sizeof *value},
+                                 {&counts, rows * sizeof *counts},
+                                 {&parts, ra_cuda_top_k_scratch(rows, n, k)}};
     RA_TRY(ra_codes_reserve(codes, rows, n, entries, err));
-    RA_TRY(
-        cuda_scratch(s, entries * (sizeof(int32_t) + sizeof(float)) + rows * sizeof *count, &scratch, err));
-    int32_t *index = scratch;
-    float *value = (float *)(void *)(index + entries);
-    uint32_t *counts = (uint32_t *)(void *)(value + entries);
-    RA_TRY(cuda_check(s->context, ra_cuda_top_k(s->handle, scores, rows, n, k, above, index, value, counts),
+    RA_TRY(cuda_scratch(s, cuda_lay_out(arrays, 4, NULL), &scratch, err));
+    cuda_lay_out(arrays, 4, scratch);
+    RA_TRY(cuda_check(s->context,
+                      ra_cuda_top_k(s->handle, scores, rows, n, k, above, index, value, counts, parts),
                       "a selection of the largest", err));
     RA_TRY(cuda_download_bytes(s, codes->index, index, entries * sizeof *index, err));
     RA_TRY(cuda_download_bytes(s, codes->value, value, entries * sizeof *value, err));
@@ -62,20 +67,21 @@ static ra_status top_k_kept(ra_backend_stream *s, const float *scores, size_t ro
     float *value;
     uint32_t *counts;
     cuda_marks marks;
-    void *scratch;
+    void *scratch, *parts;
     bool complete;
     const cuda_array arrays[] = {{&index, entries * sizeof *index},
                                  {&value, entries * sizeof *value},
-                                 {&counts, rows * sizeof *counts}};
+                                 {&counts, rows * sizeof *counts},
+                                 {&parts, ra_cuda_top_k_scratch(rows, n, k)}};
     RA_TRY(cuda_codes_check(rows, entries, err));
     RA_TRY(cuda_kept_reserve(kept, rows, n, entries, err));
-    bytes = cuda_lay_out(arrays, 3, NULL);
+    bytes = cuda_lay_out(arrays, 4, NULL);
     RA_TRY(cuda_scratch(s, bytes + cuda_marks_layout(&marks, n, rows, NULL), &scratch, err));
-    cuda_lay_out(arrays, 3, scratch);
+    cuda_lay_out(arrays, 4, scratch);
     cuda_marks_layout(&marks, n, rows, (char *)scratch + bytes);
     kept->codes.rows = rows;
     kept->codes.longest = k;
-    cudaError_t code = ra_cuda_top_k(s->handle, scores, rows, n, k, above, index, value, counts);
+    cudaError_t code = ra_cuda_top_k(s->handle, scores, rows, n, k, above, index, value, counts, parts);
     if (code == cudaSuccess)
         code = ra_cuda_scan_rows(s->handle, counts, rows, entries, (uint64_t *)(uintptr_t)kept->codes.start,
                                  kept->found);

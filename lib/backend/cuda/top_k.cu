@@ -1,89 +1,26 @@
 /* The k largest scores of each row that are above a bar, exactly: of equals the lower index wins, and entries
- * are written by ascending index.
- *
- * One block per row. A radix select finds the bits of the k-th largest, eight at a time from the top: it
- * counts digits in shared memory, then finds the digit of the k-th largest. Bits are transformed to have the
- * order of the numbers. One more pass writes the larger scores, and of the equal ones as many as are needed.
+ * are written by ascending index. Two ways: for a few of them, one pass over the row; for many, five. */
+#include "backend/cuda/radix.cuh"
+
+/* ---- many ---------------------------------------------------------------------------------------------- */
+
+/* One block per row. A radix select finds the bits of the k-th largest; one more pass writes the larger scores, and of the
+ * equal ones as many as are needed.
  *
  * 4 n bytes per row from memory, once: the other four passes over a row read the cache (256 KiB for
  * 65,536 scores). 8 bytes per entry written. Some 8 operations per score and pass: bound by the cache's
  * bandwidth, 20 n bytes per row. */
-#include "backend/cuda/select.cuh"
-
-enum { DIGIT_BITS = 8, DIGITS = 1 << DIGIT_BITS, GROUP = 16, GROUPS = DIGITS / GROUP };
-
-/* Bits in the order of the scores; -0 and 0 are the same. */
-static __device__ inline uint32_t ordered(float score) {
-    uint32_t bits = __float_as_uint(score + 0.0f);
-    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-typedef struct choice {
-    uint32_t digit, left; /* the k-th largest is the left-th largest of those with this digit */
-    bool few;             /* there are at most k */
-} choice;
-
-typedef struct select_memory {
-    uint32_t count[DIGITS], group[GROUPS];
-    choice chosen;
-} select_memory;
-
-/* From the largest digit down until `left` are covered; two steps of 16, so that one thread does not have to
- * read 256 counts. */
-static __device__ inline choice choose(select_memory *memory, uint32_t left) {
-    if (threadIdx.x < GROUPS) {
-        uint32_t sum = 0;
-        for (unsigned i = 0; i < GROUP; i++) sum += memory->count[threadIdx.x * GROUP + i];
-        memory->group[threadIdx.x] = sum;
-    }
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        choice found = {0, left, false};
-        int group = GROUPS - 1;
-        while (group >= 0 && memory->group[group] < found.left) found.left -= memory->group[group--];
-        if (group < 0)
-            found.few = true;
-        else {
-            found.digit = (uint32_t)group * GROUP + GROUP - 1;
-            while (memory->count[found.digit] < found.left) found.left -= memory->count[found.digit--];
-        }
-        memory->chosen = found;
-    }
-    __syncthreads();
-    return memory->chosen;
-}
-
-/* limit <- the k-th largest, as ordered bits; returns how many scores equal to it are among the k largest. If
- * at most k are above the bar: 0 and 0, which selects all of them, since no number has these bits. */
-static __device__ inline uint32_t find_limit(const float *row, uint32_t n, uint32_t k, float above,
-                                             select_memory *memory, uint32_t *limit) {
-    uint32_t known = 0, left = k;
-    *limit = 0;
-    for (int shift = 32 - DIGIT_BITS; shift >= 0; shift -= DIGIT_BITS) {
-        for (unsigned i = threadIdx.x; i < DIGITS; i += blockDim.x) memory->count[i] = 0;
-        __syncthreads();
-        for (uint32_t j = threadIdx.x; j < n; j += blockDim.x) {
-            uint32_t bits = ordered(row[j]);
-            if (row[j] > above && (bits & known) == *limit)
-                atomicAdd(&memory->count[bits >> shift & (DIGITS - 1)], 1u);
-        }
-        __syncthreads();
-        choice chosen = choose(memory, left);
-        if (chosen.few) return 0;
-        left = chosen.left;
-        *limit |= chosen.digit << shift;
-        known |= (uint32_t)(DIGITS - 1) << shift;
-    }
-    return left;
-}
-
 extern "C" __global__ void ra_top_k(const float *scores, size_t rows, uint32_t n, uint32_t k, float above,
                                     int32_t *index, float *value, uint32_t *count) {
     __shared__ select_memory memory;
     __shared__ tile_counts counts;
     for (size_t b = blockIdx.x; b < rows; b += gridDim.x) {
         const float *row = scores + b * n;
-        uint32_t limit, equals = find_limit(row, n, k, above, &memory, &limit);
+        split at_k = find_split(n, k, &memory, [=](uint32_t j, uint32_t *bits) {
+            *bits = ordered(row[j]);
+            return row[j] > above;
+        });
+        uint32_t limit = at_k.limit, equals = at_k.equals;
         tally done = {0, 0};
         for (uint32_t from = 0, tile = 0; from < n; from += blockDim.x, tile++) {
             uint32_t j = from + threadIdx.x, bits = j < n ? ordered(row[j]) : 0;
@@ -105,9 +42,179 @@ extern "C" __global__ void ra_top_k(const float *scores, size_t rows, uint32_t n
     }
 }
 
+/* ---- a few ---------------------------------------------------------------------------------------------- */
+
+/* A block has a row, or a part of one where there are few rows. It reads it once, and collects what is above the bar in
+ * shared memory; when much has come together, it keeps the k best of that, and the last of these is the new bar. So soon
+ * nearly nothing passes: of numbers in any order, some k log(n / k). Who comes first in the collection depends on the
+ * threads, but what is kept and how it is written does not.
+ *
+ * 4 n bytes per row and a comparison per score, two loads of 16 bytes in flight per thread; 8 k bytes written: bound by
+ * memory. */
+enum {
+    FEW = 256,
+    HELD = 8,
+    CHUNK = HELD * ROW_THREADS,
+    FULL = 1024,
+    ROOM = FULL + CHUNK,
+    PART_SCORES = 8192,
+    ENOUGH_BLOCKS = 512
+};
+
+typedef struct collection {
+    float value[ROOM];
+    uint32_t index[ROOM];
+    float kept_value[FEW];
+    uint32_t kept_index[FEW];
+    uint32_t count, kept;
+    float bar;
+    select_memory memory;
+} collection;
+
+/* The collection becomes the k best of it. All threads call it, behind a barrier, and there is one behind it. */
+static __device__ inline void keep_best(collection *c, uint32_t count, uint32_t k) {
+    split by_value = find_split(count, k, &c->memory, [=](uint32_t j, uint32_t *bits) {
+        *bits = ordered(c->value[j]);
+        return true;
+    });
+    uint32_t first = 0; /* of equals, those with the lowest indices, that is, the largest of ~index */
+    if (by_value.equals < by_value.of) {
+        split by_index = find_split(count, by_value.equals, &c->memory, [=](uint32_t j, uint32_t *bits) {
+            *bits = ~c->index[j];
+            return ordered(c->value[j]) == by_value.limit;
+        });
+        first = by_index.limit;
+    }
+    if (threadIdx.x == 0) c->kept = 0;
+    __syncthreads();
+    for (uint32_t j = threadIdx.x; j < count; j += blockDim.x) {
+        uint32_t bits = ordered(c->value[j]);
+        if (bits < by_value.limit || (bits == by_value.limit && ~c->index[j] < first)) continue;
+        uint32_t at = atomicAdd(&c->kept, 1u);
+        c->kept_value[at] = c->value[j];
+        c->kept_index[at] = c->index[j];
+    }
+    __syncthreads();
+    for (uint32_t j = threadIdx.x; j < k; j += blockDim.x) {
+        c->value[j] = c->kept_value[j];
+        c->index[j] = c->kept_index[j];
+    }
+    if (threadIdx.x == 0) {
+        uint32_t bits = by_value.limit;
+        c->count = k;
+        c->bar = __uint_as_float(bits & 0x80000000u ? bits & 0x7fffffffu : ~bits);
+    }
+    __syncthreads();
+}
+
+/* Collects the scores of a row from `from` up to `to`; ids: the numbers that they stand for, NULL: their own. */
+template <int width>
+static __device__ inline uint32_t collect(const float *row, const uint32_t *ids, uint32_t from, uint32_t to,
+                                          uint32_t k, float above, collection *c) {
+    constexpr int loads = HELD / width;
+    if (threadIdx.x == 0) {
+        c->count = 0;
+        c->bar = above;
+    }
+    __syncthreads();
+    for (uint32_t chunk = from; chunk < to; chunk += HELD * blockDim.x) {
+        float bar = c->bar;
+        pack<float, width> held[loads];
+#pragma unroll
+        for (int i = 0; i < loads; i++) {
+            uint32_t j = chunk + ((uint32_t)i * blockDim.x + threadIdx.x) * width;
+            if (j + width <= to) held[i] = load<float, width>(row + j);
+        }
+#pragma unroll
+        for (int i = 0; i < loads; i++) {
+            uint32_t j = chunk + ((uint32_t)i * blockDim.x + threadIdx.x) * width;
+            for (uint32_t e = 0; e < width && j + width <= to; e++) {
+                if (!(held[i].element[e] > bar)) continue;
+                uint32_t at = atomicAdd(&c->count, 1u);
+                c->value[at] = held[i].element[e];
+                c->index[at] = ids ? ids[j + e] : j + e;
+            }
+        }
+        __syncthreads();
+        uint32_t count = c->count;
+        __syncthreads(); /* all have read it before it grows again */
+        if (count > FULL) keep_best(c, count, k);
+    }
+    uint32_t count = c->count;
+    if (count > k) keep_best(c, count, k);
+    return count < k ? count : k;
+}
+
+template <int width>
+static __device__ void top_few(const float *scores, const uint32_t *ids, size_t rows, uint32_t n, uint32_t k,
+                               float above, uint32_t parts, int32_t *index, float *value, uint32_t *count) {
+    __shared__ collection c;
+    uint32_t share = ((n + parts - 1) / parts + 3) / 4 * 4;
+    for (size_t task = blockIdx.x; task < rows * parts; task += gridDim.x) {
+        size_t b = task / parts;
+        uint32_t from = (uint32_t)(task % parts) * share,
+                 to = from < n && n - from < share ? n : from + share;
+        if (from > n) from = to = n;
+        uint32_t found = collect<width>(scores + b * n, ids ? ids + b * n : NULL, from, to, k, above, &c);
+        for (uint32_t t = threadIdx.x; t < k; t += blockDim.x) {
+            uint32_t rank = t;
+            if (t >= found && parts == 1) continue;
+            if (t < found) rank = 0;
+            for (uint32_t j = 0; t < found && j < found; j++) rank += c.index[j] < c.index[t];
+            index[task * k + rank] = t < found ? (int32_t)c.index[t] : 0;
+            value[task * k + rank] = t < found ? c.value[t] : NAN; /* above no bar */
+        }
+        if (parts == 1 && threadIdx.x == 0) count[b] = found;
+        __syncthreads(); /* the collection may still be read */
+    }
+}
+
+extern "C" __global__ void ra_top_few(const float *scores, const uint32_t *ids, size_t rows, uint32_t n,
+                                      uint32_t k, float above, uint32_t parts, int32_t *index, float *value,
+                                      uint32_t *count) {
+    top_few<4>(scores, ids, rows, n, k, above, parts, index, value, count);
+}
+extern "C" __global__ void ra_top_few_narrow(const float *scores, const uint32_t *ids, size_t rows,
+                                             uint32_t n, uint32_t k, float above, uint32_t parts,
+                                             int32_t *index, float *value, uint32_t *count) {
+    top_few<1>(scores, ids, rows, n, k, above, parts, index, value, count);
+}
+
+static cudaError_t start_few(cudaStream_t stream, const float *scores, const uint32_t *ids, size_t rows,
+                             size_t n, size_t k, float above, size_t parts, int32_t *index, float *value,
+                             uint32_t *count) {
+    bool wide = is_wide(scores, n * sizeof *scores) && n % 4 == 0;
+    return start(stream, dim3(blocks_for(rows * parts, MOST_BLOCKS)),
+                 threads_for((n / parts + HELD - 1) / HELD), wide ? ra_top_few : ra_top_few_narrow, scores,
+                 ids, rows, n, k, above, parts, index, value, count);
+}
+
+/* ---- which ---------------------------------------------------------------------------------------------- */
+
+/* Several parts of a row where there are few rows; a second kernel then selects among the best of each part. */
+static size_t parts_of(size_t rows, size_t n, size_t k) {
+    size_t wanted = rows < ENOUGH_BLOCKS ? ENOUGH_BLOCKS / rows : 1, most = n / PART_SCORES;
+    if (k > FEW || most < 2 || wanted < 2) return 1;
+    return wanted < most ? wanted : most;
+}
+
+size_t ra_cuda_top_k_scratch(size_t rows, size_t n, size_t k) {
+    size_t parts = rows ? parts_of(rows, n, k) : 1;
+    return parts > 1 ? rows * parts * k * (sizeof(float) + sizeof(uint32_t)) : 0;
+}
+
 cudaError_t ra_cuda_top_k(cudaStream_t stream, const float *scores, size_t rows, size_t n, size_t k,
-                          float above, int32_t *index, float *value, uint32_t *count) {
+                          float above, int32_t *index, float *value, uint32_t *count, void *scratch) {
     if (rows == 0) return cudaSuccess;
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_top_k, scores, rows, n, k,
-                 above, index, value, count);
+    if (k > FEW)
+        return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_top_k, scores, rows, n,
+                     k, above, index, value, count);
+    size_t parts = parts_of(rows, n, k);
+    if (parts == 1) return start_few(stream, scores, NULL, rows, n, k, above, 1, index, value, count);
+    float *best = (float *)scratch;
+    uint32_t *ids = (uint32_t *)(best + rows * parts * k);
+    cudaError_t status =
+        start_few(stream, scores, NULL, rows, n, k, above, parts, (int32_t *)ids, best, (uint32_t *)NULL);
+    if (status != cudaSuccess) return status;
+    return start_few(stream, best, ids, rows, parts * k, k, above, 1, index, value, count);
 }
