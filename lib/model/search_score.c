@@ -15,35 +15,14 @@ enum {
     AT_ONCE = 4,       /* chosen atoms that are widened at a time in the first-level cache, */
     CHUNK = 1024,      /* so many elements of each */
     MOST_AT_ONCE = 64, /* where they are short, so many of them in the same memory */
+    DEVICE_ROWS = 8,   /* the most queries for which a device reads D as it is */
     WIDENED = 1 << 20, /* numbers of D that are widened at a time for a matrix product */
 };
 
-typedef struct score_job {
-    const ra_tensor *D;
-    const float *queries; /* [count,d] */
-    size_t count;
-    float *scores; /* [count,K] */
-} score_job;
-
-static void score_part(void *context, size_t part) {
-    const score_job *job = context;
-    size_t K = job->D->shape[0], d = job->D->shape[1], last = (part + 1) * PART < K ? (part + 1) * PART : K;
-    size_t first = part * PART;
-    const ra_dots dots = {.a = job->queries,
-                          .lda = d,
-                          .m = job->count,
-                          .b = ra_tensor_row(job->D, first),
-                          .ldb = d,
-                          .type = job->D->dtype,
-                          .n = last - first,
-                          .k = d};
-    ra_dots_run(&dots, 1, 0, job->scores + first, K);
-}
-
-/* Whether atoms are widened for a matrix product; a device always needs that. */
+/* Whether atoms are widened for a matrix product. */
 static bool widens(const ra_model *model, const ra_execution *execution, size_t count) {
-    return model->dictionary.dtype != RA_F32 &&
-           (execution->remote || count > ra_dots_most_rows(model->info.dimensions));
+    size_t most = execution->remote ? DEVICE_ROWS : ra_dots_most_rows(model->info.dimensions);
+    return model->dictionary.dtype != RA_F32 && count > most;
 }
 
 static size_t atoms_at_a_time(const ra_model *model) {
@@ -78,9 +57,8 @@ ra_status ra_model_score(const ra_model *model, const ra_execution *execution, c
                               model->resident.dictionary, d, 0, scores, K, err);
     if (widens(model, execution, count))
         return score_widened(model, execution, queries, count, atoms, scores, err);
-    score_job job = {&model->dictionary, queries, count, scores};
-    ra_pool_run(ra_backend_pool(execution->stream.backend), ra_pool_parts(K, PART), score_part, &job);
-    return RA_OK;
+    return ra_stream_dots(execution->stream, queries, count, model->dictionary.dtype,
+                          model->resident.dictionary, K, d, scores, K, err);
 }
 
 /* ---- some atoms ---------------------------------------------------------------------------------------- */

@@ -68,6 +68,9 @@ void dense(bench *b) {
 void top_k(bench *b) {
     CALL(b, top_k, b->pre, b->rows, b->K, b->active, 0, &b->codes);
 }
+static void dots(bench *b) {
+    CALL(b, dots, b->x, 1, RA_BF16, b->half, b->K, b->d, b->latent, b->K);
+}
 static void threshold(bench *b) {
     ra_codes over = {0};
     CALL(b, threshold, b->pre, b->rows, b->K, NULL, b->codes.value[0], &over);
@@ -239,6 +242,7 @@ void print_table(bench *b) {
         {"upload, ordinary memory", upload, 4 * Bd, 0},
         {"download, ordinary memory", download, 4 * Bd, 0},
         {"encode: product", encode, 0, 2 * BK * d / 1e12},
+        {"dots of one row, bfloat16", dots, 2 * Kd, 0},
         {"top_k", top_k, 4 * BK + 8 * entries, 0},
         {"threshold", threshold, 8 * BK, 0},
         {"kth_largest", kth, 12 * BK, 0},

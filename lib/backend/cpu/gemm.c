@@ -83,3 +83,28 @@ ra_status cpu_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool
         ra_pool_run(pool, p.parts_m * p.parts_n, tile, &p);
     return RA_OK;
 }
+
+/* ---- few rows times rows of any type ------------------------------------------------------------------- */
+
+typedef struct rows_job {
+    ra_dots all;
+    float *c;
+    size_t ldc;
+} rows_job;
+
+static void rows_part(void *context, size_t part) {
+    const rows_job *job = context;
+    size_t from = part * ROW_PART, n = job->all.n;
+    ra_dots dots = job->all;
+    dots.b = (const char *)dots.b + from * dots.ldb * ra_dtype_size(dots.type);
+    dots.n = n - from < ROW_PART ? n - from : ROW_PART;
+    ra_dots_run(&dots, 1, 0, job->c + from, job->ldc);
+}
+
+ra_status cpu_dots(void *self, ra_backend_stream *stream, const float *a, size_t m, ra_dtype dtype,
+                   const void *b, size_t n, size_t k, float *c, size_t ldc, ra_error *err) {
+    (void)stream, (void)err;
+    rows_job job = {{.a = a, .lda = k, .m = m, .b = b, .ldb = k, .type = dtype, .n = n, .k = k}, c, ldc};
+    ra_pool_run(self, ra_pool_parts(n, ROW_PART), rows_part, &job);
+    return RA_OK;
+}

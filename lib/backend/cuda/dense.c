@@ -91,3 +91,12 @@ ra_status cuda_gemm(ra_backend_stream *s, bool transpose_a, bool transpose_b, si
         (int64_t)m, (int64_t)k, &alpha, b, (int64_t)ldb, a, (int64_t)lda, &beta, c, (int64_t)ldc);
     return cublas_check(s->context, code, "a matrix product", err);
 }
+
+ra_status cuda_dots(ra_backend_stream *s, const float *a, size_t m, ra_dtype dtype, const void *b, size_t n,
+                    size_t k, float *c, size_t ldc, ra_error *err) {
+    if (!ra_dtype_is_float(dtype))
+        RA_FAIL(err, RA_ERR_DTYPE, "rows of type %s cannot be multiplied: expected F32, F16 or BF16",
+                ra_dtype_name(dtype));
+    return cuda_check(s->context, ra_cuda_dots(s->handle, a, m, cuda_width_of(dtype), b, n, k, c, ldc),
+                      "dot products", err);
+}

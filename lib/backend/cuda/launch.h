@@ -121,6 +121,10 @@ typedef struct cuda_adam_factors {
 cudaError_t ra_cuda_adam(cudaStream_t stream, cuda_adam_factors step, float *parameter, const float *gradient,
                          const int32_t *gradient_row, float *first, float *second, size_t rows, size_t n);
 
+/* dots.cu */
+cudaError_t ra_cuda_dots(cudaStream_t stream, const float *a, size_t m, cuda_width width, const void *b,
+                         size_t n, size_t k, float *c, size_t ldc);
+
 /* decode.cu */
 cudaError_t ra_cuda_decode(cudaStream_t stream, cuda_codes codes, cuda_width width, const void *D, size_t d,
                            float *x_hat);

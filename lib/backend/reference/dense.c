@@ -22,6 +22,23 @@ ra_status reference_gemm(void *self, ra_backend_stream *stream, bool transpose_a
     return RA_OK;
 }
 
+ra_status reference_dots(void *self, ra_backend_stream *stream, const float *a, size_t m, ra_dtype dtype,
+                         const void *b, size_t n, size_t k, float *c, size_t ldc, ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    size_t size = ra_dtype_size(dtype);
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) {
+            double sum = 0;
+            for (size_t l = 0; l < k; l++) {
+                float y;
+                ra_convert_to_f32(dtype, (const char *)b + (j * k + l) * size, &y, 1);
+                sum += (double)a[i * k + l] * y;
+            }
+            c[i * ldc + j] = (float)sum;
+        }
+    return RA_OK;
+}
+
 ra_status reference_project_simplex(void *self, ra_backend_stream *stream, float *W, size_t rows, size_t n,
                                     ra_error *err) {
     (void)self, (void)stream, (void)err;

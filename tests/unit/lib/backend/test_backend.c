@@ -222,6 +222,36 @@ START_TEST(test_sparse_products) {
 }
 END_TEST
 
+START_TEST(test_dots) {
+    shape s = shape_of_case(_i);
+    pair p = pair_open(s.device);
+    size_t m = s.first < 9 ? s.first : 9, n = s.second, k = s.third, ldc = n + 1,
+           bytes = m * ldc * sizeof(float);
+    float *a = numbers(m * k, 1), *b = numbers(n * k, 2), *c = numbers(m * ldc, 3),
+          *got = numbers(m * ldc, 3);
+    void *half = ra_malloc(n * k, sizeof *b);
+    float *on_a = pair_put(&p, a, m * k * sizeof *a), *on_c = pair_put(&p, c, bytes);
+    void *on_half = pair_put(&p, b, n * k * sizeof *b);
+    for (ra_dtype dtype = RA_F32; dtype <= RA_BF16; dtype++) {
+        ra_convert_from_f32(dtype, b, half, n * k);
+        pair_set(&p, on_half, half, n * k * ra_dtype_size(dtype));
+        PAIR_RUN(p, dots, (a, m, dtype, half, n, k, c, ldc), (on_a, m, dtype, on_half, n, k, on_c, ldc));
+        pair_get(&p, got, on_c, bytes);
+        for (size_t i = 0; i < m; i++) assert_close(got + i * ldc, c + i * ldc, n, 2e-5);
+        for (size_t i = 0; i + 1 < m; i++) ck_assert(got[i * ldc + n] == c[i * ldc + n]); /* between rows */
+        /* one row alone */
+        ra_ok(ra_backend_dots(p.tested, on_a + (m - 1) * k, 1, dtype, on_half, n, k, on_c, ldc, &err));
+        float *alone = numbers(n, 4);
+        pair_get(&p, alone, on_c, n * sizeof *alone);
+        ck_assert_mem_eq(alone, got + (m - 1) * ldc, n * sizeof *alone);
+        ra_free(alone);
+    }
+    pair_drop(&p, BLOCKS(on_a, on_half, on_c));
+    forget(BLOCKS(a, b, c, got, half));
+    pair_close(&p);
+}
+END_TEST
+
 START_TEST(test_selections) {
     shape s = shape_of_case(_i);
     pair p = pair_open(s.device);
@@ -419,7 +449,7 @@ START_TEST(test_failing_allocations_are_reported) {
 }
 END_TEST
 
-TEST_CASES_LOOP(backend, 60, CASES, test_gemm, test_sparse_products, test_selections)
+TEST_CASES_LOOP(backend, 60, CASES, test_gemm, test_dots, test_sparse_products, test_selections)
 TEST_CASES_LOOP(backend_rows, 60, SIZES *SIZES *TESTED_DEVICES, test_projections_combine_and_dot,
                 test_gather_and_adam)
 /* A workspace that computes on a serial backend keeps it, and may be the last to let go. */

@@ -1,8 +1,9 @@
-/* What a training step asks of a device (lib/backend/cuda), counted by the emulation: how often the host waits, kernels and
+/* What a training step, and a search, ask of a device (lib/backend/cuda), counted by the emulation: how often the host waits, kernels and
  * products that are started, copies and their bytes. Each number is pinned: whoever raises one has to mean it. */
 #include "emulated.h"
 #include "golden.h"
 #include "harness.h"
+#include "model_files.h"
 #include "ra_memory.h"
 #include "ra_train.h"
 
@@ -70,4 +71,47 @@ START_TEST(test_a_training_step) {
 }
 END_TEST
 
+/* Few queries read atoms of half precision as they are: one kernel for all of them, and no product. */
+START_TEST(test_a_search) {
+    enum { K = 9000, D = 256, MOST = 9 };
+    static const struct {
+        size_t queries;
+        const char *asked;
+    } searches[] = {{1, "1 waits, 3 launches, 0 products, 1 uploads, 3 downloads"},
+                    {8, "1 waits, 3 launches, 0 products, 1 uploads, 3 downloads"},
+                    {9, "1 waits, 5 launches, 3 products, 1 uploads, 3 downloads"}};
+    emulated device = emulated_open();
+    device.run_twice(false);
+    (void)model_on_device(1);
+    float *atoms = ra_malloc(K * D, sizeof *atoms), queries[MOST * D], scores[MOST];
+    size_t ids[MOST];
+    ra_workspace *workspace = NULL;
+    model_file file = {0};
+    test_fill(atoms, K * D, 1);
+    test_fill(queries, MOST * D, 2);
+    model_file_put(&file, "dictionary", RA_F32, 2, K, D, atoms);
+    model_file_convert(&file, "dictionary", RA_BF16);
+    ra_model *model = model_open(model_file_write(&file, "search.safetensors"));
+    model_file_release(&file);
+    ra_ok(ra_workspace_new(&workspace, &err));
+    for (size_t i = 0; i < sizeof searches / sizeof *searches; i++) {
+        char asked[128];
+        for (int time = 0; time < 2; time++) { /* the memory of all has been allocated by then */
+            (void)device.count();
+            ra_ok(ra_model_search(model, workspace, queries, searches[i].queries, 1, RA_SIMILARITY_COSINE,
+                                  ids, scores, &err));
+        }
+        emulation_counts got = device.count();
+        snprintf(asked, sizeof asked, "%zu waits, %zu launches, %zu products, %zu uploads, %zu downloads",
+                 got.waits, got.launches, got.products, got.uploads, got.downloads);
+        ck_assert_str_eq(asked, searches[i].asked);
+    }
+    ra_free(atoms);
+    ra_workspace_free(workspace);
+    ra_model_release(model);
+    emulated_close(&device);
+}
+END_TEST
+
 TEST_CASES_LOOP(backend_cuda_counts, 60, RUNS, test_a_training_step)
+TEST_CASES(backend_cuda_search_counts, test_a_search)

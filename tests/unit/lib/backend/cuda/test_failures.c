@@ -191,6 +191,7 @@ static ra_status keeping(run *r, ra_error *err) {
     if (status == RA_OK) status = ra_backend_dot(r->backend, g, D, MANY * D_, &r->sums[1], err);
     ra_backend_defer(r->backend, false);
     STEP(status);
+    STEP(ra_backend_dots(r->backend, g, 2, RA_BF16, D, LATENTS, D_, y, LATENTS, err));
     STEP(ra_backend_dot_into(r->backend, s, s, n, out, err));
     STEP(ra_backend_codes_view(r->backend, &r->kept, err));
     r->results[1] = total(r->kept.value, ra_codes_entries(&r->kept));
