@@ -418,11 +418,8 @@ ra_status ra_atom_labels_open(const char *path, size_t atoms, ra_atom_labels **o
     }
     if (!labels || !labels->entries)
         status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: labels of %zu atoms", atoms);
-    reader r = {.path = path,
-                .at = file.data,
-                .end = (const char *)file.data + file.size,
-                .line = 1,
-                .labels = labels};
+    const char *text = file.data ? file.data : ""; /* of an empty file there is none */
+    reader r = {.path = path, .at = text, .end = text + file.size, .line = 1, .labels = labels};
     if (status == RA_OK && file.size) status = read_all(&r, read, err);
     if (status == RA_OK && !file.size)
         status = ra_error_set(err, RA_ERR_FORMAT, "%s is empty; expected labels of atoms", path);
