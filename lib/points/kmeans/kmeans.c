@@ -44,9 +44,12 @@ static ra_status check_options(const ra_kmeans_options *options, size_t rows, ra
 }
 
 /* The first centers: seeds, or those of an interrupted run. */
-static ra_status start(ra_kmeans *run, ra_error *err) {
+static ra_status start(ra_kmeans *run, ra_backend *backend, const ra_data *data, ra_error *err) {
     const ra_kmeans_options *options = run->options;
-    if (!options->start) return ra_kmeans_seed(run, err);
+    if (!options->start) {
+        RA_TRY(ra_kmeans_seed(run, err));
+        return options->method == RA_KMEANS_LLOYD ? ra_kmeans_warm_up(run, backend, data, err) : RA_OK;
+    }
     memcpy(run->center, options->start, run->clusters * run->dimensions * sizeof *run->center);
     run->iteration = options->start_iteration;
     if (options->start_members)
@@ -67,7 +70,7 @@ ra_status ra_kmeans_run(ra_backend *backend, const ra_data *data, const ra_kmean
     if (!options.max_iterations) options.max_iterations = methods[options.method].iterations;
     ra_kmeans run;
     ra_status status = ra_kmeans_init(&run, backend, data, &options, points->vectors.data, err);
-    if (status == RA_OK) status = start(&run, err);
+    if (status == RA_OK) status = start(&run, backend, data, err);
     if (status == RA_OK) status = methods[options.method].iterate(&run, err);
     points->iterations = run.iteration;
     points->inertia = run.inertia;

@@ -60,6 +60,9 @@ void ra_kmeans_release(ra_kmeans *run);
 /* Chooses the first centers among the rows. */
 ra_status ra_kmeans_seed(ra_kmeans *run, ra_error *err);
 
+/* Moves seeds by a step of Lloyd's algorithm over a sample, if there are many more rows. */
+ra_status ra_kmeans_warm_up(ra_kmeans *run, ra_backend *backend, const ra_data *data, ra_error *err);
+
 /* Assigns every row to its nearest center: computes label, distance, lower, sums, members and inertia. The
  * result depends on the centers alone. */
 ra_status ra_kmeans_assign(ra_kmeans *run, ra_error *err);

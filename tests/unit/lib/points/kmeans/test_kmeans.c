@@ -74,6 +74,35 @@ START_TEST(test_finds_separated_blobs) {
 }
 END_TEST
 
+/* Seeds of many rows move with a sample of them before the first pass. */
+START_TEST(test_many_rows_begin_with_a_sample) {
+    enum { ROWS = 40000, D = 4, CLUSTERS = 6 };
+    static float values[ROWS * D];
+    static const struct {
+        const char *device;
+        size_t threads;
+    } backends[] = {{"cpu", 1}, {"cpu", 3}, {"reference", 1}};
+    ra_points points[3], more;
+    fill_blobs(values, ROWS, D, CLUSTERS, 10, 0.5f, 4);
+    ra_data *data = data_of(values, ROWS, D);
+    ra_kmeans_options options = {.clusters = CLUSTERS, .seed = 6, .max_iterations = 1};
+    for (size_t i = 0; i < 3; i++) {
+        ra_backend *backend = backend_of(backends[i].device, backends[i].threads);
+        ra_ok(ra_points_kmeans(backend, data, &options, &points[i], &err));
+        ra_backend_release(backend);
+        assert_same_points(&points[0], &points[i]);
+    }
+    ck_assert_double_eq_tol(points[0].inertia / inertia_of(values, ROWS, &points[0].vectors), 1, 1e-9);
+    options.max_iterations = 20;
+    run(values, ROWS, D, &options, &more);
+    ck_assert_double_le(more.inertia, points[0].inertia);
+    ck_assert_double_gt(more.inertia, 0.99 * points[0].inertia); /* one pass was nearly enough */
+    for (size_t i = 0; i < 3; i++) ra_points_release(&points[i]);
+    ra_points_release(&more);
+    ra_data_free(data);
+}
+END_TEST
+
 START_TEST(test_the_number_of_threads_changes_nothing) {
     enum { ROWS = 1500, D = 33, CLUSTERS = 50 };
     static float values[ROWS * D];
@@ -497,13 +526,13 @@ START_TEST(test_every_allocation_may_fail) {
 }
 END_TEST
 
-TEST_CASES_SLOW(kmeans, 30, test_the_number_of_threads_changes_nothing, test_seeds_differ_and_repeat,
-                test_points_are_the_means_of_their_rows, test_an_empty_cluster_takes_the_farthest_row,
-                test_fewer_different_rows_than_clusters, test_as_many_clusters_as_rows_are_the_rows,
-                test_one_cluster_is_the_mean, test_minibatches_find_separated_blobs,
-                test_minibatches_do_not_depend_on_threads, test_a_sample_is_of_different_rows_from_everywhere,
-                test_a_sample_stands_for_the_data, test_refuses_impossible_options, test_stops_when_asked,
-                test_every_allocation_may_fail)
+TEST_CASES_SLOW(kmeans, 30, test_the_number_of_threads_changes_nothing, test_many_rows_begin_with_a_sample,
+                test_seeds_differ_and_repeat, test_points_are_the_means_of_their_rows,
+                test_an_empty_cluster_takes_the_farthest_row, test_fewer_different_rows_than_clusters,
+                test_as_many_clusters_as_rows_are_the_rows, test_one_cluster_is_the_mean,
+                test_minibatches_find_separated_blobs, test_minibatches_do_not_depend_on_threads,
+                test_a_sample_is_of_different_rows_from_everywhere, test_a_sample_stands_for_the_data,
+                test_refuses_impossible_options, test_stops_when_asked, test_every_allocation_may_fail)
 TEST_CASES_LOOP(kmeans_cases, 30, 9, test_finds_separated_blobs, test_inertia_falls_and_is_that_of_the_points,
                 test_no_cluster_stays_empty)
 TEST_CASES_LOOP(kmeans_continued, 30, 5, test_an_interrupted_run_continues_as_if_it_had_not_been)
