@@ -1,6 +1,7 @@
 """A daemon that is stopped or killed at any moment (server/{stop,daemon}.c, server/state/store.c, lib/io/atomic_file.c): SIGTERM loses nothing
 that was accepted, SIGKILL nothing that was promised. RASAE_KILLS says how often each (200 in make check-kills)."""
 
+import http.client
 import json
 import os
 import random
@@ -64,7 +65,8 @@ class Stopped(unittest.TestCase):
                     lost.append("cut off: %r" % data[:300])
 
     def keepers(self, daemon, whole, lost, done):
-        """One connection for all: what was begun ends, and its last reply says that it is the last."""
+        """One connection for all: an answer that was begun is whole. Between two requests the server may close it, and a request
+        that crosses that has no answer, which every client of HTTP has to expect (RFC 9112, 9.3.1)."""
         with socket.create_connection(daemon.address, timeout=PATIENCE) as connection:
             last = False
             while not last:
@@ -74,7 +76,8 @@ class Stopped(unittest.TestCase):
                 except (ConnectionResetError, BrokenPipeError):
                     data, complete = b"", False
                 if not complete:
-                    lost.append("cut off before a last reply: %r" % data[:300])
+                    if data or not done.is_set():
+                        lost.append("cut off: %r" % data[:300])
                     return
                 if whole not in data and b" 503 " not in data[:16]:
                     lost.append("another answer: %r" % data[:300])
@@ -94,7 +97,7 @@ class Stopped(unittest.TestCase):
                 done.set()
                 started = time.monotonic()
                 self.assertEqual(daemon.stop(), 0)
-                self.assertLess(time.monotonic() - started, 15)
+                self.assertLess(time.monotonic() - started, 30)
                 for client in clients:
                     client.join(PATIENCE)
                     self.assertFalse(client.is_alive())
@@ -127,9 +130,8 @@ class Killed(unittest.TestCase):
                 try:
                     reply = daemon.request("PUT", "/v1/dictionaries/m/atoms/%d/label" % atom, json.dumps({"label": words}),
                                            headers=KEY, connection=connection)
-                except OSError:
-                    return
-                except Exception:  # http.client's, of a reply that was cut  # pylint: disable=broad-except
+                except (OSError, http.client.HTTPException):  # the latter of a reply that was cut
+                    connection.close()
                     return
                 if reply.status == 200:
                     confirmed[atom] = words
