@@ -103,8 +103,8 @@ out:
 const command command_fuse = {
     .name = "fuse",
     .summary = "fuse a checkpoint into the artifact that is served",
-    .usage = "CHECKPOINT -o FUSED [--dtype TYPE] [--archetypes T] [--model NAME --hook NAME] [--shape HxW] "
-             "[--json]",
+    .usage = "CHECKPOINT -o FUSED [--dtype TYPE] [--archetypes T] [--model NAME --hook NAME]\n"
+             "       [--shape HxW] [--json]",
     .about = "Makes the artifact that rasaed maps and serves: the dictionary fused as evaluation\n"
              "mode has it, the encoder, and for every atom the points it is made of. An artifact as\n"
              "input is written again with another --dtype. --model, --hook and --shape are written\n"

@@ -8,7 +8,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_TENSORS = 64 + RA_HIDDEN_MOST * RA_ENCODER_TENSORS };
+enum {
+    OTHER_TENSORS = 48, /* those that are added one by one below are fewer */
+    MAX_TENSORS = RA_MODEL_STATISTICS_TENSORS + (1 + RA_HIDDEN_MOST) * RA_ENCODER_TENSORS + OTHER_TENSORS
+};
 
 typedef struct contents {
     struct {

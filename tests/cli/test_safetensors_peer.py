@@ -93,8 +93,8 @@ class Peer(Case):
             except Refused:
                 self.assertIsNone(ours, path)
                 continue
-            if ours is None:  # a model of another library that we do not have
-                self.assertIn("which is not supported", done.stderr, path)
+            if ours is None:  # a model of another library that we do not have, or a digest that the other reader ignores
+                self.assertRegex(done.stderr, "which is not supported| digest", path)
                 continue
             taken += 1
             listed = [(one["dtype"], one["shape"], one["bytes"]) for one in ours["tensors"]]

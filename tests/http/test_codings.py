@@ -84,7 +84,7 @@ class Gzip(unittest.TestCase):
             self.assertEqual(self.post(broken, "zstd").status, status)
 
     def test_what_is_not_packed(self):
-        for path, accept in ((TOPK, "gzip"), (TOPK + "/atoms?limit=48", "gzip;q=0"),
+        for path, accept in (("/v1", "identity"), (TOPK + "/atoms/0/label", "gzip"), (TOPK + "/atoms?limit=48", "gzip;q=0"),
                              (TOPK + "/atoms?limit=48", "br"), (TOPK + "/dictionary", "gzip"),
                              (TOPK + "/atoms?limit=48&format=raw", "gzip")):
             reply = self.daemon.get(path, headers={"Accept-Encoding": accept})
