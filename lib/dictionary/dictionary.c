@@ -197,8 +197,7 @@ float *ra_dictionary_gradient_memory(ra_dictionary *dictionary) {
 
 /* With D, 2 A N d additions for W C and as many for dD C^T, A being the number of active atoms. Without it, 2 B N d
  * twice, and 2 N for each active latent in z W, z^T g and g . W_k, which gather rows: per addition they take
- * GATHER times as long as a product of dense matrices (measured: 8 to 10 with AVX-512, 5 with AVX2). N is in all of
- * them. */
+ * GATHER times as long as a product of dense matrices, by estimate. N is in all of them. */
 bool ra_dictionary_decodes(const ra_dictionary *dictionary, size_t rows, size_t entries, size_t atoms) {
     const double GATHER = 10, GATHERED = 3, PRODUCTS = 2;
     double d = (double)dictionary->dimensions;

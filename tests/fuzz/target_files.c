@@ -279,21 +279,21 @@ FUZZ_TARGET(labels, FUZZ_BYTES, labels)
 
 enum { ATOMS = 3 };
 
-static void expect_text(const char *text, size_t most, bool lines) {
-    fuzz_expect(strlen(text) <= most && ra_utf8_valid(text, strlen(text)), "a text is too long, or none");
-    for (const char *at = text; *at; at++)
+static void expect_text(const char *said, size_t most, bool lines) {
+    fuzz_expect(strlen(said) <= most && ra_utf8_valid(said, strlen(said)), "a text is too long, or none");
+    for (const char *at = said; *at; at++)
         fuzz_expect((unsigned char)*at >= 32 || (lines && strchr("\t\n", *at)), "a text has controls");
 }
 
 /* As artifacts keep it. */
-static void expect_that_it_comes_back(const char *text) {
+static void expect_that_it_comes_back(const char *said) {
     ra_text line = {0};
     ra_labels *read = NULL;
-    ra_labels_escape(&line, text);
+    ra_labels_escape(&line, said);
     ra_text_add(&line, "\n");
     if (!line.failed && ra_labels_parse(line.data, line.size, "a text", &read, NULL) == RA_OK) {
         fuzz_expect(ra_labels_count(read) == 1 && ra_labels_unescape(read, "a text", NULL) == RA_OK &&
-                        strcmp(ra_labels_at(read, 0), text) == 0,
+                        strcmp(ra_labels_at(read, 0), said) == 0,
                     "an escaped text is another one");
     }
     ra_labels_free(read);
