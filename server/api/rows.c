@@ -32,10 +32,13 @@ static ra_status write(api_call *call, const page *here, const float *values, ra
         tensor_list list = {1, {ra_tensor_2d(RA_F32, values, count, d)}};
         return forms_reply_tensors(call, &list, err);
     }
+    const row_places places = api_row_places(call);
     text *out = forms_list_begin(call, "rows");
     for (size_t i = 0; i < count; i++) {
         json_object(out, NULL);
         json_count(out, "row", here->offset + i);
+        json_row_item(out, &places, here->offset + i);
+        json_row_media(out, &places, here->offset + i, NULL);
         json_floats(out, "vector", values + i * d, d);
         json_object_end(out);
         RA_TRY(forms_list_next(call, err));

@@ -328,7 +328,8 @@ class Contract(unittest.TestCase):
 
     def test_rows_of_the_data(self):
         target = D + "/rows"
-        self.assertEqual(self.get(target + "?offset=1&limit=1").json["rows"], [{"row": 1, "vector": [4, 5, 6]}])
+        (row,) = self.get(target + "?offset=1&limit=1").json["rows"]
+        self.assertEqual((row["row"], row["item"], row["position"], row["vector"]), (1, 0, 1, [4, 5, 6]))
         for form in ("raw", "npy", "ndjson"):
             self.get(target + "?format=" + form)
         self.get(target + "?limit=0", status=400)

@@ -40,9 +40,16 @@ class Rows(unittest.TestCase):
             self.assertEqual((reply.status, reply.json["total"]), (200, ROWS))
             links = dict(reversed(link.split("; rel=")) for link in reply.headers["Link"].split(", "))
             path = links.get('"next"', "").strip("<>")
-        self.assertEqual(seen, [{"row": i, "vector": row} for i, row in enumerate(self.rows)])
+        self.assertEqual(seen, [{"row": i, "item": None, "position": None, "media": None, "vector": row} for i, row in enumerate(self.rows)])
         self.assertEqual(self.daemon.get(PATH + "?offset=100").json["rows"], [])
         self.assertEqual(len(self.daemon.get(PATH).json["rows"]), 10)
+
+    def test_they_are_parts_of_items(self):
+        with Daemon("--dictionary", "topk=" + self.served, "--data", "topk=" + self.files[0], "--item-shape", "topk=1+2x2",
+                    "--media-url", "topk=https://example.org/{item}.png") as daemon:
+            rows = daemon.get(PATH + "?limit=10").json["rows"]
+        self.assertEqual([(row["item"], row["position"]) for row in rows], [divmod(i, 5) for i in range(10)])
+        self.assertEqual([row["media"] for row in rows], ["https://example.org/%d.png" % (i // 5) for i in range(10)])
 
     def test_every_window_over_the_border(self):
         for offset in range(ROWS):
