@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "common/files.h"
 #include "common/serving.h"
+#include "ra_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -132,6 +133,19 @@ static ra_status run_steps(const char *checkpoint, char **data, size_t count, co
 
 /* ---- the command --------------------------------------------------------------------------------------- */
 
+/* Whether the daemon can show rows of all these files: they hold one array each, with its numbers as they are. */
+static bool shows_rows(char *const *data, size_t count) {
+    bool shows = flags.tensor == NULL;
+    for (size_t i = 0; i < count && shows; i++) {
+        ra_array *array = NULL;
+        size_t offset;
+        shows = ra_array_open(data[i], NULL, &array, NULL) == RA_OK && ra_array_offset(array, &offset) &&
+                ra_array_tensor(array)->rank <= 3;
+        ra_array_free(array);
+    }
+    return shows;
+}
+
 /* words.checkpoint.safetensors -> words.explore.safetensors */
 static ra_status choose_output(const char *checkpoint, char *output, size_t size, ra_error *err) {
     static const char *const ends[] = {".safetensors", ".pt", ".pth", ".npz", ".checkpoint", ".fused"};
@@ -163,7 +177,11 @@ static ra_status explore(int argc, char **argv, ra_error *err) {
     if (!flags.serve) return RA_OK;
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
-    const serving_options options = {flags.listen, flags.media, flags.media_url, NULL};
+    const serving_options options = {.listen = flags.listen,
+                                     .media = flags.media,
+                                     .media_url = flags.media_url,
+                                     .data = (const char *const *)argv + 1,
+                                     .data_count = shows_rows(argv + 1, count) ? count : 0};
     return serve_files(&output, 1, &options, err);
 }
 

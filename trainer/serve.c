@@ -7,7 +7,7 @@
 
 static struct serve_flags {
     uint64_t known;
-    const char *listen, *media, *media_url, *item_shape;
+    const char *listen, *media, *media_url, *item_shape, *data;
     model_choice model;
 } flags;
 
@@ -23,6 +23,8 @@ static const ra_setting rows[] = {
         .help = "their address, with {label}, {path}, {row} or {item} in it"},
     {"item_shape", RA_SETTING_TEXT, AT(item_shape), .argument = "[SKIP+]HxW",
         .help = "rows are parts of items, HxW patches or N tokens, where the file does not say"},
+    {"data", RA_SETTING_TEXT, AT(data), .argument = "FILE",
+        .help = "activations whose rows the page can explain, as numpy.save or safetensors have them"},
 };
 /* clang-format on */
 
@@ -35,7 +37,12 @@ static ra_status check_files(char **files, int count, ra_error *err) {
 }
 
 static ra_status serve(int argc, char **argv, ra_error *err) {
-    const serving_options options = {flags.listen, flags.media, flags.media_url, flags.item_shape};
+    const serving_options options = {.listen = flags.listen,
+                                     .media = flags.media,
+                                     .media_url = flags.media_url,
+                                     .item_shape = flags.item_shape,
+                                     .data = &flags.data,
+                                     .data_count = flags.data != NULL};
     RA_TRY(check_files(argv, argc, err));
     return serve_files((const char *const *)argv, (size_t)argc, &options, err);
 }

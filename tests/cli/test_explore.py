@@ -53,6 +53,7 @@ class Explore(Case):
         with Serving("explore", self.path("digits.checkpoint.safetensors"), DIGITS, "--labels", LABELS, "--item-shape", "3x1", "--shape", "8x8", *FREE,
                      "--media-url", "/{label}.png") as served:
             told = served.get("/v1/dictionaries/digits")
+            self.assertEqual(served.get("/v1/dictionaries/digits/rows?limit=1")["total"], told["row_count"])
             self.assertTrue(told["has_statistics"] and told["has_layout"])
             self.assertEqual(told["shape"], [8, 8])
             self.assertEqual((told["item_count"], told["item_shape"]["rows"], told["media_url"]), (4, 3, "/{label}.png"))
@@ -67,7 +68,8 @@ class Explore(Case):
         with Serving("serve", kept, self.path("digits.checkpoint.safetensors"), *FREE) as served:
             self.assertEqual([one["name"] for one in served.get("/v1/dictionaries")["dictionaries"]], ["digits", "digits-2"])
             self.assertEqual(served.stop()[0], 0)
-        with Serving("serve", kept, *FREE, "--item-shape", "1+1x2") as served:
+        with Serving("serve", kept, *FREE, "--item-shape", "1+1x2", "--data", DIGITS) as served:
+            self.assertGreater(served.get("/v1/dictionaries/digits")["row_count"], 0)
             self.assertEqual(served.get("/v1/dictionaries/digits")["item_shape"], {"rows": 3, "skip": 1, "height": 1, "width": 2})
 
     def test_what_fails_is_said_once(self):

@@ -83,13 +83,15 @@ static ra_status make_words(const char *const *files, size_t count, const servin
         RA_TRY(add_flag(words, &used, "--media", name, options->media, err));
         RA_TRY(add_flag(words, &used, "--media-url", name, options->media_url, err));
         RA_TRY(add_flag(words, &used, "--item-shape", name, options->item_shape, err));
+        for (size_t j = 0; j < options->data_count; j++)
+            RA_TRY(add_flag(words, &used, "--data", name, options->data[j], err));
     }
     return RA_OK;
 }
 
 ra_status serve_files(const char *const *files, size_t count, const serving_options *options, ra_error *err) {
     const char *program = serving_program();
-    char **words = ra_malloc(count * FLAGS_OF_A_FILE + 8, sizeof *words);
+    char **words = ra_malloc(count * (FLAGS_OF_A_FILE + 2 * options->data_count) + 8, sizeof *words);
     if (!words) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the command line of rasaed");
     RA_TRY(make_words(files, count, options, words, err));
     fflush(stdout);

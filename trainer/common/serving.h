@@ -9,9 +9,12 @@
 #include "common/command.h"
 
 /* How to serve. listen: "HOST:PORT"; NULL: port 7777 of this machine, or a free one if that is taken. media, media_url,
- * item_shape: of each dictionary, as rasaed has them without the name; NULL: none. */
+ * item_shape: of each dictionary, as rasaed has them without the name; NULL: none. data [data_count]: files whose rows are shown
+ * beside each dictionary. */
 typedef struct serving_options {
     const char *listen, *media, *media_url, *item_shape;
+    const char *const *data;
+    size_t data_count;
 } serving_options;
 
 /* Serves files under names made of theirs: acts/words.fused.safetensors is `words`. Returns only if it fails. */
