@@ -1,6 +1,6 @@
 """k-means side by side: ours, scikit-learn's and faiss's, on the same data with the same number of threads.
 
-    kmeans_peers.py BENCH [--threads 2] [--repeat 3] [--quick]
+    kmeans_peers.py BENCH [--threads 2] [--repeat 3] [--seed 0] [--quick]
 
 BENCH is build/tests/bench_kmeans. `make bench-kmeans` runs this with an interpreter that has numpy, scikit-learn
 and faiss. There are two data sets with 1,000 clusters each: the word embeddings of tests/data (7,400 x 384), and
@@ -12,11 +12,15 @@ took itself, how long ours took to come within 1 % of its inertia. The inertias 
 from their centers; bench_kmeans checks its own. Our times leave out the search for the points' nearest rows, which
 the others do not do.
 
-Each program runs in a process of its own, one after the other, `repeat` times in turn; the fastest counts."""
+Each program runs in a process of its own, one after the other, `repeat` times in turn; the fastest counts.
+
+The OpenBLAS in faiss's wheel takes slow kernels for processors that it does not know, so it is told which are best here. The first
+lines say which kernels each side used. `--seed` draws other numbers."""
 
 import argparse
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -120,17 +124,38 @@ def peer(arguments):
 # ---- side by side --------------------------------------------------------------------------------------------------
 
 
-def run_peer(path, threads, name, iterations):
+KERNELS = {}  # side -> the kernels that its OpenBLAS says it uses
+
+
+def best_kernels():
+    """OpenBLAS's name for those of this processor; None leaves the choice to it."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            flags = set(re.search(r"^flags\s*:(.*)", file.read(), re.M)[1].split())
+    except (OSError, TypeError):
+        return None
+    return "SKYLAKEX" if {"avx512f", "avx512dq", "avx512vl"} <= flags else "HASWELL" if {"avx2", "fma"} <= flags else None
+
+
+def run(side, command, variables):
     environment = {key: value for key, value in os.environ.items() if key != "OPENBLAS_CORETYPE"}
-    environment["OMP_NUM_THREADS"] = str(threads)
+    environment.update(variables, OPENBLAS_VERBOSE="2")
+    result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    told = re.findall(rb"Core: (\w+)", result.stderr)
+    KERNELS.setdefault(side, told[-1].decode() if told else "unknown")
+    return result.stdout
+
+
+def run_peer(path, threads, name, iterations):
+    variables = {"OMP_NUM_THREADS": str(threads)}
+    if name == "faiss" and best_kernels():
+        variables["OPENBLAS_CORETYPE"] = best_kernels()
     command = [sys.executable, __file__, "--peer", path, str(threads), name, str(iterations)]
-    result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    return json.loads(result.stdout.splitlines()[-1])
+    return json.loads(run(name, command, variables).splitlines()[-1])
 
 
 def run_ours(bench, path, threads, method):
-    result = subprocess.run([bench, path, str(CLUSTERS), str(threads), method], check=True, stdout=subprocess.PIPE)
-    return json.loads(result.stdout)
+    return json.loads(run("ours", [bench, path, str(CLUSTERS), str(threads), method], {}))
 
 
 # Iterations at most: with several entries a program is run for each, which shows when it reaches what.
@@ -163,6 +188,7 @@ def table(name, x, path, options):
             histories.setdefault(title, []).append(
                 [run_peer(path, options.threads, program, limit) for limit in limits]
             )
+    print("kernels: " + ", ".join("%s %s" % item for item in sorted(KERNELS.items())))
     best = min(history[-1][1] for turns in histories.values() for history in turns)
     ours = histories["ours lloyd"]
     print("%s: %d x %d, %d clusters, %d threads; best inertia %.6g" % (name, *x.shape, CLUSTERS, options.threads, best))
@@ -188,6 +214,7 @@ def main():
     parser.add_argument("bench")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0, help="of the mixture's numbers")
     parser.add_argument("--quick", action="store_true", help="faiss only")
     parser.add_argument("--only", choices=sorted(PROGRAMS))
     options = parser.parse_args()
@@ -195,7 +222,7 @@ def main():
     import numpy
 
     with tempfile.TemporaryDirectory() as folder:
-        for name, make in (("words", words), ("mixture", mixture)):
+        for name, make in (("words", words), ("mixture", lambda: mixture(seed=options.seed))):
             if options.only not in (None, name):
                 continue
             path = os.path.join(folder, name + ".npy")
