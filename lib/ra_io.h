@@ -285,7 +285,7 @@ const char *ra_labels_at(const ra_labels *labels, size_t i); /* NULL past the en
 void ra_labels_escape(ra_text *out, const char *text);
 ra_status ra_labels_unescape(ra_labels *labels, const char *where, ra_error *err);
 
-/* What is said with the label of an atom. Its texts live as long as what they come from. */
+/* The words of the label of an atom: its explanation, who wrote it, how good it is. Its texts live as long as what they come from. */
 typedef struct ra_label_words {
     const char *explanation, *source; /* source: who or what said it; NULL: unknown */
     float score;                      /* of the explanation, by whatever measure; NaN: unknown */
@@ -301,7 +301,7 @@ enum { RA_LABEL_BYTES = 1024, RA_EXPLANATION_BYTES = 16384, RA_LABEL_SOURCE_BYTE
  *                    source (or explanationModelName) and score (or scoreV1); RFC 4180
  *   .jsonl, .ndjson  an object per line with these members, as rasaed and Neuronpedia export them
  *
- * An empty label (or null) takes the label of an atom away, and what is said with it. Tabs and line ends in a label become
+ * An empty label (or null) takes the label of an atom and its words away. Tabs and line ends in a label become
  * blanks; an explanation keeps them. Other columns and members are passed over. RA_ERR_FORMAT for malformed text, a text that
  * is too long or has control characters, a score that is no number, and an atom that is named twice (but with Neuronpedia's
  * modelId the one with the highest score is taken, or the first); RA_ERR_SHAPE for a .txt of

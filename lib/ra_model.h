@@ -111,12 +111,11 @@ typedef struct ra_model_additions {
     const ra_trace *trace;                  /* of its K atoms */
     const ra_labels *row_labels;            /* one per row in the files, for the trace; NULL: none */
     const ra_agreement *agreement;          /* of its K atoms with other runs */
-    const ra_contrast *contrast; /* of its K latents; replaces that of the same name, others stay */
-    const ra_atom_labels
-        *atom_labels;         /* of its K atoms, with what is said with them; those that it does not name
+    const ra_contrast *contrast;       /* of its K latents; replaces that of the same name, others stay */
+    const ra_atom_labels *atom_labels; /* of its K atoms, with their words; those that it does not name
                                           stay */
-    const char *model, *hook; /* as in ra_model_info */
-    const char *shape;        /* of the image that a row is, as ra_model_shape_parse() takes it */
+    const char *model, *hook;          /* as in ra_model_info */
+    const char *shape;                 /* of the image that a row is, as ra_model_shape_parse() takes it */
 } ra_model_additions;
 
 /* ra_model_save() with additions or replacements. path may be that of the file the model was opened from: the
@@ -173,7 +172,7 @@ typedef struct ra_model_info {
     const char *model, *hook; /* the network that the activations are from, and where in it; NULL: unknown */
     const char *shape_text;   /* `shape` of the file's metadata; NULL: it has none */
     size_t shape[3];          /* height, width and perhaps 3 colors of the image that a row is */
-    size_t sides;             /* 2 or 3 of them; 0: a row is no image, or nobody said so */
+    size_t sides;             /* 2 or 3 of them; 0: a row is not an image, or that is unknown */
     const char *device;       /* name of its backend */
     char digest[RA_DIGEST_SIZE]; /* of the dictionary's numbers in memory (ra_digest.h) */
 } ra_model_info;

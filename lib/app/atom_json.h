@@ -45,7 +45,7 @@ enum atom_part {
 /* "norm", "label" and so on, by their index. */
 extern const char *const atom_part_names[ATOM_PART_COUNT];
 
-/* What is said of an atom: in the model's file, or set over HTTP, which takes its place. */
+/* The label of an atom and its words: those of the file, or in their place those that a client set. */
 typedef struct atom_words {
     const char *label;
     const char *explanation, *source; /* NULL: unknown */

@@ -18,7 +18,7 @@
  *
  * Derived labels are derived again on each load and never saved. An empty line is no label.
  *
- * What is said with a label (an explanation, its source, its score) is only of labels in the file. */
+ * Only a label of the file has words (an explanation, its source, its score): a derived one has none. */
 #include "model/model.h"
 #include "ra_memory.h"
 #include "ra_text.h"
@@ -286,7 +286,7 @@ static ra_status open_atom_labels(ra_model *model, ra_error *err) {
     return RA_OK;
 }
 
-/* ---- what is said with the labels of the atoms --------------------------------------------------------- */
+/* ---- the words of the labels of atoms ------------------------------------------------------------------ */
 
 static ra_status read_words(ra_model *model, const ra_safetensors *file, const char *name, ra_labels **texts,
                             ra_error *err) {

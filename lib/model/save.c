@@ -233,7 +233,7 @@ static ra_status add_trace_labels(const ra_trace *trace, const ra_labels *row_la
     return RA_OK;
 }
 
-/* The label of an atom that is written, and what is said with it: the given one, otherwise that of the model's file, since
+/* The label of an atom to write, and its words: the given one, otherwise that of the model's file, since
  * derived labels are never written. NULL: none. */
 static const char *choose_label(const ra_model *model, const ra_atom_labels *given, size_t k,
                                 ra_label_words *words) {

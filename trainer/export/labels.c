@@ -1,4 +1,4 @@
-/* The labels that the file holds, with what is said with them, as rasaed exports those that clients set: labels.jsonl, one
+/* The labels of the file with their words, as rasaed exports those that clients set: labels.jsonl, one
  * object per line, and a last one that says that the file is complete. Labels that follow from others are not among them:
  * whatever reads the file back would take them for the user's own. */
 #include "export/export.h"

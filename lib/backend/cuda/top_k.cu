@@ -46,8 +46,8 @@ extern "C" __global__ void ra_top_k(const float *scores, size_t rows, uint32_t n
 
 /* A block has a row, or a part of one where there are few rows. It reads it once, and collects what is above the bar in
  * shared memory; when much has come together, it keeps the k best of that, and the last of these is the new bar. So soon
- * nearly nothing passes: of numbers in any order, some k log(n / k). Who comes first in the collection depends on the
- * threads, but what is kept and how it is written does not.
+ * nearly nothing passes: of numbers in any order, some k log(n / k). The order in the collection depends on
+ * the threads, but what is kept and how it is written does not.
  *
  * 4 n bytes per row and a comparison per score, two loads of 16 bytes in flight per thread; 8 k bytes written: bound by
  * memory. */

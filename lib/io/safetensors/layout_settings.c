@@ -205,7 +205,7 @@ static ra_status read_alone(ra_safetensors *file, ra_layout layout, ra_error *er
     return gated ? ra_safetensors_add_text(file, "sae", "jumprelu", err) : ra_layout_thresholds(file, err);
 }
 
-/* Llama Scope and what came after it. Without the JSON nobody can say how the inputs are normalized. */
+/* Llama Scope and what came after it. Only the JSON tells how the inputs are normalized. */
 static ra_status openmoss(ra_safetensors *file, ra_layout layout, bool *found, ra_error *err) {
     static const char *const files[] = {"hyperparams.json", "../hyperparams.json"};
     bool sure = layout == RA_LAYOUT_OPENMOSS || ra_layout_has(file, "log_jumprelu_threshold");
