@@ -95,9 +95,8 @@ const command command_label = {
         "Atoms that the file does not name keep their labels. An empty label (or null) takes that of an\n"
         "atom away; it then has the one that follows from its rows, its trace or its archetypes again.\n"
         "Explanation, source and score come and go with a label: a file without them takes those of\n"
-        "the atoms that it names away. Other columns and members are passed over. MODEL is a fused artifact "
-        "or\n"
-        "a checkpoint. A label is one line: tabs and line ends in it become blanks.\n",
+        "the atoms that it names away. Other columns and members are passed over. A label is one line:\n"
+        "tabs and line ends in it become blanks. MODEL is a fused artifact or a checkpoint.\n",
     .example = "  rasae label words.fused.safetensors labels.csv -o words.fused.safetensors\n"
                "  rasae label sae.safetensors explanations.jsonl -o sae.labeled.safetensors\n",
     .min_arguments = 2,
