@@ -138,16 +138,16 @@ def check(folder, build, gap, report):
     import torch
     from safetensors.torch import load_file
 
+    os.makedirs(folder, exist_ok=True)
     concepts = SMALL if scarce(folder) else WHOLE
     name = "public checkpoint, %s x %d: " % (format(concepts, ","), D)
-    os.makedirs(folder, exist_ok=True)
     file = os.path.join(folder, "model.pth")
     write(file, concepts)
     model = torch.load(file, mmap=True, weights_only=False).module
     with open(os.path.join(folder, "config.json"), "w") as file:
         json.dump({"model_type": "RA-SAE", "nb_concepts": concepts, "running_threshold": THRESHOLD}, file)
     x = torch.randn(ROWS, D, generator=torch.Generator().manual_seed(2))
-    fused = os.path.join(folder, "fused.safetensors")
+    fused = folder + "-fused.safetensors"  # not in the folder, whose weights would be two the second time
     for _ in range(2):  # again, if another program was in the way
         seconds, peak = timed([os.path.join(build, "rasae"), "fuse", folder, "-o", fused, "--threads", THREADS])
         of_product, _ = timed([sys.executable, os.path.abspath(__file__), "product", concepts, THREADS])
@@ -164,6 +164,7 @@ def check(folder, build, gap, report):
     worst = max(gap(mine[0], codes), gap(mine[1], x_hat))
     report(name + "POST encode, reconstruct", worst <= TOLERANCE and bool((codes != 0).any()), "%.1e, %d active codes" % (worst, int((codes != 0).sum())))
     shutil.rmtree(folder)
+    os.remove(fused)
 
 
 if __name__ == "__main__" and sys.argv[1:2] == ["product"]:
