@@ -17,12 +17,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What takes a second without a sanitizer may take so many with one. */
+#ifdef RA_SANITIZE
+#define TEST_SLOWER 5
+#else
+#define TEST_SLOWER 1
+#endif
+
 typedef struct test_suite {
     const char *name;
     const TTest *const *tests;
     size_t count;
-    double timeout; /* seconds per test; at least those of main.c */
-    int loops;      /* tests run with _i = 0..loops-1; 0: once */
+    double timeout;      /* seconds per test; at least those of main.c */
+    int loops;           /* tests run with _i = 0..loops-1; 0: once */
+    void (*begin)(void); /* optional, called before all suites if this one will run; such suites come last */
     struct test_suite *next;
 } test_suite;
 
@@ -32,7 +40,7 @@ void test_suite_register(test_suite *suite);
     __attribute__((constructor)) static void subject##_register(void) {                                      \
         const TTest *const tests[] = {__VA_ARGS__};                                                          \
         static const TTest *kept[sizeof tests / sizeof *tests];                                              \
-        static test_suite suite = {#subject, kept, sizeof kept / sizeof *kept, seconds, times, NULL};        \
+        static test_suite suite = {#subject, kept, sizeof kept / sizeof *kept, seconds, times, NULL, NULL};  \
         for (size_t i = 0; i < suite.count; i++) kept[i] = tests[i];                                         \
         test_suite_register(&suite);                                                                         \
     }

@@ -57,7 +57,7 @@ END_TEST
 __attribute__((constructor)) static void find_corpora(void) {
     (void)glob(CORPUS "*", 0, NULL, &folders);
     static const TTest *tests[1];
-    static test_suite suite = {"fuzz", tests, 1, 0, 0, NULL};
+    static test_suite suite = {"fuzz", tests, 1, 0, 0, NULL, NULL};
     tests[0] = test_what_was_found_stays_right;
     suite.loops = (int)folders.gl_pathc;
     if (suite.loops) test_suite_register(&suite);
