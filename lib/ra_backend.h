@@ -34,7 +34,7 @@
 
 #include "ra_tensor.h"
 
-enum { RA_BACKEND_API_VERSION = 7 };
+enum { RA_BACKEND_API_VERSION = 8 };
 
 typedef struct ra_backend_options {
     size_t threads; /* CPU threads, including the caller's; 0: one per core */
@@ -142,6 +142,7 @@ typedef struct ra_backend_ops {
 
     /* Codes in the device's memory; *device stays NULL where backend memory is ordinary memory. */
     ra_status (*codes_new)(void *self, ra_device_codes **device, ra_error *err);
+    size_t (*codes_bytes)(void *self, size_t rows, size_t latents, size_t entries);
     ra_status (*codes_pack)(void *self, ra_backend_stream *stream, const ra_codes *codes,
                             const int32_t *position, size_t latents, ra_codes *packed, ra_error *err);
     ra_status (*codes_view)(void *self, ra_backend_stream *stream, ra_codes *codes, ra_error *err);
@@ -295,9 +296,15 @@ static inline ra_status ra_backend_synchronize(const ra_backend *backend, ra_err
  * until ra_codes_release(), which has to come before the backend's end; operations that read codes find them there, and
  * take codes->value for the values there. Nothing changes where backend memory is ordinary memory. pack: packed, which
  * is kept, too, <- the same entries with latents numbered by position [K], host memory; it is valid as long as the
- * codes are unchanged. view: start, index and value <- the codes, if a device has them. On the default stream. */
+ * codes are unchanged. view: start, index and value <- the codes, if a device has them. On the default stream.
+ * bytes: the memory of the device that codes of so many entries take, with their packed form and what makes them; 0
+ * entries: as many as threshold makes room for at first. */
 static inline ra_status ra_backend_codes_keep(const ra_backend *backend, ra_codes *codes, ra_error *err) {
     return codes->device ? RA_OK : backend->ops->codes_new(backend->self, &codes->device, err);
+}
+static inline size_t ra_backend_codes_bytes(const ra_backend *backend, size_t rows, size_t latents,
+                                            size_t entries) {
+    return backend->ops->codes_bytes(backend->self, rows, latents, entries);
 }
 static inline ra_status ra_backend_codes_pack(const ra_backend *backend, const ra_codes *codes,
                                               const int32_t *position, size_t latents, ra_codes *packed,
@@ -342,7 +349,7 @@ ra_status ra_backend_put_doubles(ra_backend *backend, float *device, const doubl
 ra_status ra_backend_view(ra_backend *backend, const void *device, size_t bytes, void **copy,
                           const void **host, ra_error *err);
 
-/* Numbers in backend memory that grow as needed and are kept; growing loses the contents. {0} is valid. */
+/* Numbers in backend memory that grow as needed, by half at least, and are kept; growing loses the contents. {0} is valid. */
 typedef struct ra_buffer {
     ra_backend *backend; /* whose memory it is; retained until the release */
     float *data;

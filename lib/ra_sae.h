@@ -242,13 +242,13 @@ typedef struct ra_sae_pass {
     float *linear;      /* [B,K] before the norm; NULL: the encoder has none */
     float *mean, *rstd; /* of the norm: per row (LayerNorm) or per latent (BatchNorm) */
     float *scratch;     /* [B,K] */
-    float *dvalue;      /* [entries] of codes */
+    ra_buffer dvalue;   /* [entries] of codes */
     double *sums;       /* [2,K] */
     ra_codes packed; /* the codes, with latents numbered as in `atoms`; start and value are those of codes */
     int32_t *atom_list;         /* [K]; atoms points to it */
     struct ra_pursuit *pursuit; /* mp: its path */
     uint8_t *active;            /* [K] 1: active in the batch; training mode only */
-    size_t row_capacity, dvalue_capacity, packed_capacity;
+    size_t row_capacity, packed_capacity;
     ra_backend *backend;
 } ra_sae_pass;
 

@@ -15,7 +15,7 @@ extern const ra_backend_ops ra_backend_cpu; /* its context is its ra_pool */
     .deallocate = ra_host_deallocate, .memory = ra_host_memory, .stream_new = ra_host_stream_new,            \
     .stream_free = ra_host_stream_free, .upload = ra_host_copy, .download = ra_host_copy,                    \
     .synchronize = ra_host_synchronize, .defer = ra_host_defer, .codes_new = ra_host_codes_new,              \
-    .codes_pack = ra_host_codes_pack, .codes_view = ra_host_codes_view
+    .codes_bytes = ra_host_codes_bytes, .codes_pack = ra_host_codes_pack, .codes_view = ra_host_codes_view
 
 ra_status ra_host_allocate(void *self, size_t bytes, void **memory, ra_error *err);
 void ra_host_deallocate(void *self, void *memory);
@@ -26,6 +26,7 @@ void ra_host_stream_free(void *self, ra_backend_stream *stream);
 ra_status ra_host_synchronize(void *self, ra_backend_stream *stream, ra_error *err);
 void ra_host_defer(void *self, ra_backend_stream *stream, bool deferred);
 ra_status ra_host_codes_new(void *self, ra_device_codes **device, ra_error *err);
+size_t ra_host_codes_bytes(void *self, size_t rows, size_t latents, size_t entries);
 ra_status ra_host_codes_pack(void *self, ra_backend_stream *stream, const ra_codes *codes,
                              const int32_t *position, size_t latents, ra_codes *packed, ra_error *err);
 ra_status ra_host_codes_view(void *self, ra_backend_stream *stream, ra_codes *codes, ra_error *err);

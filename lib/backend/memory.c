@@ -58,6 +58,11 @@ ra_status ra_host_codes_new(void *self, ra_device_codes **device, ra_error *err)
     return RA_OK;
 }
 
+size_t ra_host_codes_bytes(void *self, size_t rows, size_t latents, size_t entries) {
+    (void)self, (void)rows, (void)latents, (void)entries;
+    return 0;
+}
+
 /* Never called: there are none. */
 ra_status ra_host_codes_pack(void *self, ra_backend_stream *stream, const ra_codes *codes,
                              const int32_t *position, size_t latents, ra_codes *packed, ra_error *err) {
@@ -104,14 +109,25 @@ ra_status ra_backend_view(ra_backend *backend, const void *device, size_t bytes,
 
 /* ---- buffers ------------------------------------------------------------------------------------------- */
 
+/* By half of itself at least, so that it soon stops; where there is not that much memory, by what is needed. */
 ra_status ra_buffer_reserve(ra_buffer *buffer, ra_backend *backend, size_t n, ra_error *err) {
+    ra_error reason;
     void *memory = NULL;
     if (n == 0) n = 1; /* a member of a group may have no rows, and the pointer must be valid all the same */
     if (buffer->backend == backend && n <= buffer->capacity) return RA_OK;
+    size_t before = buffer->backend == backend ? buffer->capacity : 0, more = before + before / 2;
+    size_t wanted = more > n ? more : n;
     ra_buffer_release(buffer); /* first: there may not be memory for both */
-    RA_TRY(ra_backend_allocate(backend, n * sizeof *buffer->data, &memory, err));
-    *buffer = (ra_buffer){ra_backend_retain(backend), memory, n};
-    return RA_OK;
+    ra_status status = ra_backend_allocate(backend, wanted * sizeof *buffer->data, &memory, &reason);
+    if (status == RA_ERR_MEMORY && wanted > n) {
+        wanted = n;
+        status = ra_backend_allocate(backend, wanted * sizeof *buffer->data, &memory, &reason);
+    }
+    if (status == RA_OK)
+        *buffer = (ra_buffer){ra_backend_retain(backend), memory, wanted};
+    else if (err)
+        *err = reason;
+    return status;
 }
 
 void ra_buffer_release(ra_buffer *buffer) {

@@ -18,7 +18,7 @@ static ra_status backward_without(ra_sae *sae, ra_sae_pass *pass, const ra_sae_g
                                 .x_hat = pass->x_hat,
                                 .dx_hat = g->x_hat ? g->x_hat : pass->x_hat};
     if (!g->x_hat) RA_TRY(ra_backend_axpby(sae->backend, 0, NULL, 0, pass->x_hat, n, err));
-    return ra_dictionary_decode_backward(sae->dictionary, &decoded, pass->dvalue, err);
+    return ra_dictionary_decode_backward(sae->dictionary, &decoded, pass->dvalue.data, err);
 }
 
 /* dD <- codes^T dx_hat + the loss's own gradient of D. */
@@ -51,12 +51,13 @@ static ra_status sparse_code_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_s
     bool there = g->x_hat || !pass->D;
     if (g->x_hat && pass->D)
         RA_TRY(ra_backend_decode_gradient(sae->backend, ra_sae_pass_codes(pass), g->x_hat, pass->D, d,
-                                          pass->dvalue, err));
+                                          pass->dvalue.data, err));
     if (g->value || !there)
-        RA_TRY(ra_backend_axpby(sae->backend, g->value ? 1 : 0, g->value, there ? 1 : 0, pass->dvalue,
+        RA_TRY(ra_backend_axpby(sae->backend, g->value ? 1 : 0, g->value, there ? 1 : 0, pass->dvalue.data,
                                 entries, err));
-    return g->codes ? ra_backend_gather_entries(sae->backend, &pass->codes, g->codes, 1, pass->dvalue, err)
-                    : RA_OK;
+    return g->codes
+               ? ra_backend_gather_entries(sae->backend, &pass->codes, g->codes, 1, pass->dvalue.data, err)
+               : RA_OK;
 }
 
 /* pass->scratch [B,K] <- the gradient of the pre-codes: the loss's own, plus that of the active codes, unless
@@ -66,7 +67,7 @@ static ra_status dense_pre_gradient(ra_sae *sae, ra_sae_pass *pass, const ra_sae
     size_t n = pass->rows * sae->encoder.concepts;
     RA_TRY(ra_backend_axpby(sae->backend, g->pre ? 1 : 0, g->pre, 0, pass->scratch, n, err));
     if (ra_activation_types[sae->activation.kind]->pursues) return RA_OK;
-    return ra_backend_scatter_entries(sae->backend, &pass->codes, 1, pass->dvalue, pass->scratch, err);
+    return ra_backend_scatter_entries(sae->backend, &pass->codes, 1, pass->dvalue.data, pass->scratch, err);
 }
 
 /* pass->dvalue <- the gradient of the active codes; also computes that of the thresholds. */
@@ -77,7 +78,7 @@ static ra_status backward_codes(ra_sae *sae, ra_sae_pass *pass, const ra_sae_gra
     RA_TRY(dense_code_gradient(sae, pass, g, err));
     RA_TRY(type->theta_gradient(&sae->activation, sae->backend, pass->pre, pass->scratch, g->active,
                                 pass->rows, K, ra_sae_theta(sae)->gradient, err));
-    return ra_backend_gather_entries(sae->backend, &pass->codes, pass->scratch, 0, pass->dvalue, err);
+    return ra_backend_gather_entries(sae->backend, &pass->codes, pass->scratch, 0, pass->dvalue.data, err);
 }
 
 /* gradient [n] <- its sum over the members, which exchange host memory. */
@@ -120,17 +121,13 @@ static ra_status backward_dictionary(ra_sae *sae, const ra_sae_pass *pass, float
 ra_status ra_sae_backward(ra_sae *sae, const float *x, ra_sae_pass *pass, const ra_sae_gradients *g,
                           ra_error *err) {
     bool pursues = ra_activation_types[sae->activation.kind]->pursues;
-    size_t entries = ra_codes_entries(&pass->codes), capacity = entries ? entries : 1;
     float *dD = ra_dictionary_gradient_memory(sae->dictionary);
-    if (capacity > pass->dvalue_capacity) {
-        RA_TRY(ra_sae_pass_grow(pass, &pass->dvalue, capacity, err));
-        pass->dvalue_capacity = capacity;
-    }
+    RA_TRY(ra_buffer_reserve(&pass->dvalue, sae->backend, ra_codes_entries(&pass->codes), err));
     RA_TRY(backward_decoding(sae, pass, g, dD, err));
     RA_TRY(backward_codes(sae, pass, g, err));
     if (pursues)
         RA_TRY(ra_pursuit_backward(pass->pursuit, sae->backend, pass->D, sae->encoder.dimensions,
-                                   &pass->codes, pass->dvalue, dD, err));
+                                   &pass->codes, pass->dvalue.data, dD, err));
     bool dense = g->pre || ra_encoder_norm(sae->encoder.kind) != RA_ENCODER_NO_NORM;
     if (dense) RA_TRY(dense_pre_gradient(sae, pass, g, err));
     for (size_t i = 0; i < sae->owned; i++)

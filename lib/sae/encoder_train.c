@@ -174,8 +174,8 @@ static ra_status backward_sparse(ra_encoder *encoder, ra_backend *backend, const
         weight = encoder->tensor[RA_ENCODER_WEIGHT]->gradient;
         RA_TRY(ra_backend_axpby(backend, 0, NULL, 0, weight, pass->atom_count * d, err));
     }
-    RA_TRY(ra_backend_latent_sums(backend, &pass->codes, pass->dvalue, bias, err));
-    return ra_backend_accumulate(backend, ra_sae_pass_codes(pass), pass->dvalue, x, d, weight, err);
+    RA_TRY(ra_backend_latent_sums(backend, &pass->codes, pass->dvalue.data, bias, err));
+    return ra_backend_accumulate(backend, ra_sae_pass_codes(pass), pass->dvalue.data, x, d, weight, err);
 }
 
 ra_status ra_encoder_backward(ra_encoder *encoder, ra_backend *backend, const float *x, ra_sae_pass *pass,

@@ -17,12 +17,12 @@ void ra_sae_pass_release(ra_sae_pass *pass) {
     ra_codes_release(&pass->codes);
     if (pass->packed.device) pass->packed.device->free(pass->packed.device);
     if (pass->backend) {
-        float *arrays[] = {pass->pre,  pass->x_hat,   pass->linear, pass->mean,
-                           pass->rstd, pass->scratch, pass->dvalue};
+        float *arrays[] = {pass->pre, pass->x_hat, pass->linear, pass->mean, pass->rstd, pass->scratch};
         for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
             ra_backend_deallocate(pass->backend, arrays[i]);
         ra_backend_release(pass->backend);
     }
+    ra_buffer_release(&pass->dvalue);
     if (pass->pursuit) ra_pursuit_release(pass->pursuit);
     ra_free(pass->pursuit);
     ra_free(pass->sums);

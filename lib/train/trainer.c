@@ -58,8 +58,23 @@ static ra_status count_steps(ra_trainer *trainer, size_t rows, ra_error *err) {
     return RA_OK;
 }
 
+/* What codes take that stay on a device, with the gradient of each. Their number is known where k is; where it is not,
+ * it is what a selection by threshold begins with. */
+static double bytes_of_codes(const ra_trainer *trainer) {
+    const ra_sae_settings *settings = ra_sae_get_settings(trainer->sae);
+    const ra_backend *backend = ra_sae_backend(trainer->sae);
+    size_t K = trainer->concepts, B = trainer->settings.batch_size, entries = B * settings->top_k;
+    if (ra_backend_host_memory(backend) || settings->sae == RA_SAE_MP || !trainer->pass.keeps_codes) return 0;
+    if (settings->sae == RA_SAE_BATCHTOPK) entries += entries / 2; /* room grows by half */
+    size_t by_number = ra_backend_codes_bytes(backend, B, K, entries) + entries * sizeof(float),
+           by_share = ra_backend_codes_bytes(backend, B, K, 0);
+    return (double)(settings->sae == RA_SAE_TOPK                                ? by_number
+                    : settings->sae == RA_SAE_BATCHTOPK && by_number > by_share ? by_number
+                                                                                : by_share);
+}
+
 /* The backend memory of training, without the autoencoder itself. A step needs the batch, its reconstruction
- * and the gradient of that; the pre-codes, their gradient and as much scratch memory. Some losses need as
+ * and the gradient of that; the pre-codes, their gradient and as much scratch memory; the codes. Some losses need as
  * much again for all codes, and the atoms. */
 static double bytes_to_train(const ra_trainer *trainer) {
     size_t count, K = trainer->concepts, d = trainer->dimensions, B = trainer->settings.batch_size;
@@ -68,7 +83,7 @@ static double bytes_to_train(const ra_trainer *trainer) {
     if (trainer->pass.all_atoms) numbers += 3 * (double)B * (double)K + (double)K * (double)d;
     for (size_t i = 0; i < count; i++)
         if (parameters[i].gradient) numbers += 2 * (double)ra_parameter_size(&parameters[i]);
-    return numbers * sizeof(float);
+    return numbers * sizeof(float) + bytes_of_codes(trainer);
 }
 
 static ra_status check_memory(const ra_trainer *trainer, ra_error *err) {

@@ -55,6 +55,9 @@ static inline cuda_kept *cuda_kept_of(const ra_codes *codes) {
     return (cuda_kept *)(void *)codes->device;
 }
 
+/* By threshold, room at first for one in so many scores. */
+enum { RA_KEPT_SHARE = 32 };
+
 /* Room for a selection; its contents are lost where it has to grow. */
 ra_status cuda_kept_reserve(cuda_kept *kept, size_t rows, size_t latents, size_t entries, ra_error *err);
 
@@ -64,6 +67,7 @@ ra_status cuda_kept_finish(ra_backend_stream *entered, cuda_kept *kept, ra_codes
                            size_t latents, cuda_marks marks, bool *complete, ra_error *err);
 
 ra_status cuda_codes_new(void *self, ra_device_codes **device, ra_error *err);
+size_t cuda_codes_bytes(void *self, size_t rows, size_t latents, size_t entries);
 ra_status cuda_codes_pack(void *self, ra_backend_stream *stream, const ra_codes *codes,
                           const int32_t *position, size_t latents, ra_codes *packed, ra_error *err);
 ra_status cuda_codes_view(void *self, ra_backend_stream *stream, ra_codes *codes, ra_error *err);

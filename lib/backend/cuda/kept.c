@@ -38,6 +38,19 @@ static size_t lay_out(cuda_kept *kept, size_t rows, size_t latents, size_t entri
     return bytes + cuda_by_latent_layout(&kept->by_latent, latents, entries, memory ? memory + bytes : NULL);
 }
 
+/* The codes, the packed ones, and of scratch memory: a selection with its gaps, and marks. */
+size_t cuda_codes_bytes(void *self, size_t rows, size_t latents, size_t entries) {
+    cuda_kept kept = {0};
+    cuda_marks marks;
+    (void)self;
+    if (entries == 0) entries = rows * latents / RA_KEPT_SHARE;
+    size_t packed = entries * sizeof *kept.codes.index + latents * sizeof *kept.position,
+           selected =
+               entries * (sizeof *kept.codes.index + sizeof *kept.codes.value) + rows * sizeof(uint32_t);
+    return lay_out(&kept, rows, latents, entries, NULL) + packed + selected +
+           cuda_marks_layout(&marks, latents, rows, NULL);
+}
+
 /* Memory of the device that what was started may still use: cudaFree() waits. */
 static ra_status grow(cuda_kept *kept, size_t bytes, ra_error *err) {
     if (bytes <= kept->bytes) return RA_OK;

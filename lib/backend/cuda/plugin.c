@@ -42,6 +42,7 @@ const ra_backend_ops *ra_backend_plugin_ops(void) {
         .synchronize = cuda_synchronize,
         .defer = cuda_defer,
         .codes_new = cuda_codes_new,
+        .codes_bytes = cuda_codes_bytes,
         .codes_pack = cuda_codes_pack,
         .codes_view = cuda_codes_view,
 #define RA_OPERATION(name, parameters, arguments) .name = call_##name,

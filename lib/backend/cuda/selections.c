@@ -161,7 +161,8 @@ static ra_status select_above(ra_backend_stream *s, const float *scores, size_t 
 static ra_status keep_above(ra_backend_stream *s, const float *scores, size_t rows, size_t n,
                             const float *thresholds, float threshold, ra_codes *codes, ra_error *err) {
     cuda_kept *kept = cuda_kept_of(codes);
-    size_t most = rows * n, entries = kept->rows == rows && kept->latents == n ? kept->entries : most / 32;
+    size_t most = rows * n,
+           entries = kept->rows == rows && kept->latents == n ? kept->entries : most / RA_KEPT_SHARE;
     bool complete = false;
     uint32_t *counts;
     cuda_marks marks;

@@ -473,7 +473,31 @@ START_TEST(test_a_serial_backend_is_counted_with_its_own) {
 }
 END_TEST
 
-TEST_CASES_SLOW(backend_whole, 60, test_gemm_in_many_tiles, test_top_k_of_long_rows,
-                test_a_serial_backend_is_counted_with_its_own,
+/* By half of itself, and by less where there is less memory; another backend's starts anew. */
+START_TEST(test_a_buffer_grows_by_half) {
+    static const size_t asked[][2] = {{100, 100}, {90, 100}, {101, 150}, {150, 150}, {400, 400}, {401, 600}};
+    ra_backend *backend = NULL, *other = NULL;
+    ra_buffer buffer = {0};
+    ra_ok(ra_backend_open("cpu", NULL, &backend, &err));
+    ra_ok(ra_backend_open("reference", NULL, &other, &err));
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        ra_ok(ra_buffer_reserve(&buffer, backend, asked[i][0], &err));
+        ck_assert_uint_eq(buffer.capacity, asked[i][1]);
+    }
+    ra_memory_fail_at(1);
+    ra_fails(ra_buffer_reserve(&buffer, backend, 700, &err), RA_ERR_MEMORY, "out of memory");
+    ra_memory_fail_at(0);
+    ck_assert_ptr_null(buffer.data);
+    ra_ok(ra_buffer_reserve(&buffer, backend, 700, &err));
+    ra_ok(ra_buffer_reserve(&buffer, other, 701, &err));
+    ck_assert_uint_eq(buffer.capacity, 701);
+    ra_buffer_release(&buffer);
+    ra_backend_release(other);
+    ra_backend_release(backend);
+}
+END_TEST
+
+TEST_CASES_SLOW(backend_whole, 60, test_a_buffer_grows_by_half, test_gemm_in_many_tiles,
+                test_top_k_of_long_rows, test_a_serial_backend_is_counted_with_its_own,
                 test_results_do_not_depend_on_the_number_of_threads, test_devices_by_name,
                 test_a_plugin_is_loaded_by_name, test_failing_allocations_are_reported)

@@ -71,6 +71,51 @@ START_TEST(test_a_training_step) {
 }
 END_TEST
 
+/* A run that was let in has the memory that its steps need, codes that the device keeps among it. */
+START_TEST(test_training_fits_the_memory_that_it_asks_for) {
+    enum { B = 512, K = 128, D = 4, STREAM = 32 << 10 };
+    emulated device = emulated_open();
+    ra_backend *backend = NULL;
+    ra_dictionary *dictionary = NULL;
+    ra_sae *sae = NULL;
+    ra_trainer *trainer = NULL;
+    ra_train_progress progress;
+    size_t available, total, low = 0, high = (size_t)1 << 30;
+    float *x = ra_malloc(B * D, sizeof *x);
+    const ra_train_settings settings = {
+        .known = 1u << ra_setting_by_key(ra_train_settings_table(), "batch_size"), .batch_size = B};
+    ra_sae_settings kind = {.known = 1u << RA_SET_SAE | 1u << RA_SET_TOP_K,
+                            .sae = _i ? RA_SAE_BATCHTOPK : RA_SAE_TOPK,
+                            .top_k = _i ? 16 : 64};
+    device.run_twice(false);
+    test_fill(x, B * D, 1);
+    ra_ok(ra_backend_open("cuda-emulated", &(ra_backend_options){.threads = 1}, &backend, &err));
+    ra_sae_settings_defaults(&kind);
+    ra_ok(ra_plain_dictionary_new(backend, D, K, RA_DICTIONARY_L2, NULL, true, 5, &dictionary, &err));
+    ra_ok(ra_sae_new(&kind, dictionary, 6, &sae, &err));
+    ra_ok(ra_backend_memory(backend, &available, &total, &err));
+    size_t own = total - available;
+    while (high - low > 1) { /* the least that a trainer accepts */
+        size_t middle = (low + high) / 2;
+        device.set_memory(own + middle);
+        ra_status status = ra_trainer_new(sae, &settings, B, &trainer, NULL);
+        *(status == RA_OK ? &high : &low) = middle;
+        if (status == RA_OK) ra_trainer_free(trainer);
+        if (status != RA_OK) ck_assert_int_eq(status, RA_ERR_MEMORY);
+    }
+    device.set_memory(own + high + STREAM); /* which is left free for what each stream needs */
+    ra_ok(ra_trainer_new(sae, &settings, B, &trainer, &err));
+    for (int step = 0; step < 2; step++) ra_ok(ra_trainer_step(trainer, x, B, &progress, &err));
+    ra_ok(ra_backend_memory(backend, &available, &total, &err));
+    ck_assert_uint_lt(available, 2 * STREAM + high / 4); /* and not much more was asked for */
+    ra_trainer_free(trainer);
+    ra_sae_free(sae);
+    ra_backend_release(backend);
+    ra_free(x);
+    emulated_close(&device);
+}
+END_TEST
+
 /* Few queries read atoms of half precision as they are: one kernel for all of them, and no product. */
 START_TEST(test_a_search) {
     enum { K = 9000, D = 256, MOST = 9 };
@@ -114,4 +159,5 @@ START_TEST(test_a_search) {
 END_TEST
 
 TEST_CASES_LOOP(backend_cuda_counts, 60, RUNS, test_a_training_step)
+TEST_CASES_LOOP(backend_cuda_training_memory, 60, 2, test_training_fits_the_memory_that_it_asks_for)
 TEST_CASES(backend_cuda_search_counts, test_a_search)
