@@ -171,18 +171,26 @@ static ra_status read_labels(store *kept, const char *digest, label_rows *rows, 
     return RA_OK;
 }
 
-static ra_status refresh(store_slot *slot, ra_error *err) {
+static ra_status read_set(store_slot *slot, set_labels **fresh, ra_error *err) {
     label_rows rows = {0};
-    set_labels *fresh = NULL;
     ra_status status = read_labels(slot->kept, slot->digest, &rows, err);
-    if (status == RA_OK && rows.count) status = set_labels_new(rows.items, rows.count, &fresh, err);
+    if (status == RA_OK && rows.count) status = set_labels_new(rows.items, rows.count, fresh, err);
     release_rows(&rows);
-    if (status != RA_OK) return status;
+    return status;
+}
+
+static void show(store_slot *slot, set_labels *fresh) {
     pthread_mutex_lock(&slot->lock);
     set_labels *old = slot->labels;
     slot->labels = fresh;
     pthread_mutex_unlock(&slot->lock);
     set_labels_release(old);
+}
+
+static ra_status refresh(store_slot *slot, ra_error *err) {
+    set_labels *fresh = NULL;
+    RA_TRY(read_set(slot, &fresh, err));
+    show(slot, fresh);
     return RA_OK;
 }
 
@@ -245,9 +253,18 @@ ra_status store_set_labels(store_slot *slot, const set_label *items, size_t coun
     store *kept = slot->kept;
     *held = true;
     RA_TRY(take(kept, err));
+    /* What will be shown is made ready before the change is committed: once it has happened, nothing can fail. */
+    set_labels *fresh = NULL;
     ra_status status = begin(kept, err);
-    if (status == RA_OK) status = end(kept, write_labels(slot, items, count, holds, context, held, err), err);
-    if (status == RA_OK && refresh(slot, NULL) != RA_OK) kept->stale = true; /* the change has happened */
+    if (status == RA_OK) {
+        status = write_labels(slot, items, count, holds, context, held, err);
+        if (status == RA_OK) status = read_set(slot, &fresh, err);
+        status = end(kept, status, err);
+    }
+    if (status == RA_OK)
+        show(slot, fresh);
+    else
+        set_labels_release(fresh);
     give(kept);
     return status;
 }
