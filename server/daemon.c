@@ -273,9 +273,10 @@ static void end_without_device(void *context) {
     stop_ask(STOP_DEVICE);
 }
 
-/* Signals wait in the queue of this thread, which therefore never waits for who reads what it prints. */
+/* Signals wait in the queue of this thread, which therefore never waits for who reads what it prints. A poll that fails says
+ * nothing about the reader. */
 static bool takes_a_line(int descriptor) {
-    return poll(&(struct pollfd){.fd = descriptor, .events = POLLOUT}, 1, LOG_END_MS) > 0;
+    return poll(&(struct pollfd){.fd = descriptor, .events = POLLOUT}, 1, LOG_END_MS) != 0;
 }
 
 static ra_status start(parts *self, ra_error *err) {

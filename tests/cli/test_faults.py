@@ -1,6 +1,7 @@
 """One call of the system fails, each in its turn, once or from then on (failing_system.c), while a command trains, resumes,
 fuses, evaluates, imports (lib/io/{atomic_file,mapping}.c, lib/base/memory.c, lib/base/pool.c): the command gives the same files as
-ever, or ends with one sentence and status 1 and changes no file. It never crashes, hangs, or leaves half a file.
+ever, or ends with one sentence and status 1 and changes no file. It never crashes, hangs, leaves half a file, or loses memory: each
+run ends with LeakSanitizer's look at what is still held (gcc's liblsan, loaded into the program as it is).
 
 `make check` tries some calls of each kind; with RASAE_FAULTS=40, so many; with RASAE_FAULTS=all, as `make check-faults` has it, each of them."""
 
@@ -15,6 +16,13 @@ KINDS = ("memory", "read", "write", "sync", "rename", "map", "open", "reserve", 
 WANTED = os.environ.get("RASAE_FAULTS", "3")  # calls of each kind
 SAMPLE = 1 << 30 if WANTED == "all" else int(WANTED)
 PATIENCE = 60
+LEAKED = 99  # the status of a program that lost memory
+
+
+def leak_finder():
+    """The path of gcc's library, or None."""
+    done = subprocess.run(["gcc", "-print-file-name=liblsan.so.0"], capture_output=True, text=True, timeout=PATIENCE)
+    return done.stdout.strip() if done.returncode == 0 and os.path.isabs(done.stdout.strip()) else None
 
 
 def spread(count):
@@ -29,8 +37,10 @@ class Faults(Case):
     def setUp(self):
         super().setUp()
         self.library = os.path.join(self.folder, "failing.so")
-        subprocess.run([os.environ.get("CC", "cc"), "-O1", "-shared", "-fPIC", "-o", self.library, SOURCE, "-ldl"], check=True,
-                       timeout=PATIENCE)
+        finder = leak_finder()
+        subprocess.run([os.environ.get("CC", "cc"), "-O1", "-shared", "-fPIC", *(["-DFAIL_LEAVES_MALLOC"] if finder else []), "-o",
+                        self.library, SOURCE, "-ldl"], check=True, timeout=PATIENCE)
+        self.preload = ":".join([self.library] + ([finder] if finder else []))
         self.counts = os.path.join(self.folder, "counts")
         self.x = support.write_npy(self.path("x.npy"), small_data(rows=60))
         self.run_file, self.model, self.out = (self.path(name + ".safetensors") for name in ("run", "model", "out"))
@@ -40,7 +50,7 @@ class Faults(Case):
         self.tried = self.failed = 0
 
     def one(self, arguments, **more):
-        env = {**os.environ, "LD_PRELOAD": self.library, "OPENBLAS_NUM_THREADS": "1", "FAIL_COUNTS": self.counts, **more}
+        env = {**os.environ, "LD_PRELOAD": self.preload, "LSAN_OPTIONS": "exitcode=%d" % LEAKED, "OPENBLAS_NUM_THREADS": "1", "FAIL_COUNTS": self.counts, **more}
         done = subprocess.run([support.RASAE, *arguments], env=env, stdin=subprocess.DEVNULL, capture_output=True,
                               timeout=PATIENCE)
         with open(self.counts, encoding="ascii") as file:
@@ -73,6 +83,7 @@ class Faults(Case):
     def expect(self, before, good, output, done, _):
         self.tried += 1
         sentence, after = done.stderr.decode(errors="replace"), self.snapshot()
+        self.assertNotEqual(done.returncode, LEAKED, sentence)
         self.assertIn(done.returncode, (0, 1), sentence)
         if done.returncode == 0:
             self.assertEqual(done.stdout, output)
