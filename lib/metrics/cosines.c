@@ -1,12 +1,15 @@
 /* Metrics of cosines: between the atoms, and between the atoms and other directions.
  *
- * Collinearity and coherence are the maximum of K^2 cosines, computed a tile of the upper triangle at a
- * time. */
+ * Collinearity and coherence are the maximum of K^2 cosines. Where it pays, a product in 8 bits rules out almost all of
+ * them (tensor/coarse.h), and the rest are computed in float64. If it rules out too few, as when many atoms are the same,
+ * and on other machines, they are computed a tile of the upper triangle at a time. */
 #include "ra_metrics.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
 #include "metrics/coverage.h"
 #include "metrics/unit.h"
+#include "tensor/coarse.h"
+#include "tensor/vectors.h"
 
 #include <math.h>
 
@@ -55,28 +58,111 @@ static float largest_of_tile(ra_pool *pool, const float *cosine, size_t rows, si
     return largest;
 }
 
-static ra_status largest_cosine(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
-                                ra_error *err) {
-    size_t tile = K < RA_TILE ? K : RA_TILE;
+static ra_status largest_of_tiles(ra_backend *backend, const ra_matrix *unit, double *value, ra_error *err) {
+    size_t K = unit->rows, d = unit->cols, tile = K < RA_TILE ? K : RA_TILE;
     ra_pool *pool = ra_backend_pool(backend);
-    ra_matrix unit = {0}, cosine = {0};
+    ra_matrix cosine;
     float largest = 0;
-    ra_status status = ra_matrix_init(&unit, K, d, err);
-    if (status == RA_OK) status = ra_matrix_init(&cosine, tile, tile, err);
-    if (status == RA_OK) ra_unit_rows(pool, D, K, d, unit.data);
+    RA_TRY(ra_matrix_init(&cosine, tile, tile, err));
+    ra_status status = RA_OK;
     for (size_t i = 0; i < K && status == RA_OK; i += RA_TILE) {
         size_t rows = K - i < RA_TILE ? K - i : RA_TILE;
         for (size_t j = i; j < K && status == RA_OK; j += RA_TILE) {
             size_t columns = K - j < RA_TILE ? K - j : RA_TILE;
-            status = ra_products(backend, unit.data + i * d, rows, unit.data + j * d, columns, d, cosine.data,
-                                 err);
+            status = ra_products(backend, unit->data + i * d, rows, unit->data + j * d, columns, d,
+                                 cosine.data, err);
             if (status == RA_OK)
                 largest = fmaxf(largest, largest_of_tile(pool, cosine.data, rows, columns, i == j));
         }
     }
-    ra_matrix_release(&unit);
     ra_matrix_release(&cosine);
     if (status == RA_OK) *value = (double)largest;
+    return status;
+}
+
+/* ---- of the atoms, in 8 bits --------------------------------------------------------------------------- */
+
+enum { FOUND_SHARE = 8 }; /* one cosine in so many: with more of them, a product in float32 takes less time */
+
+typedef struct panel {
+    const struct coarse_job *job;
+    size_t columns, found, most;
+    double largest;
+    float bar[RA_COARSE_PANEL]; /* no smaller cosine can be the largest */
+} panel;
+
+typedef struct coarse_job {
+    const ra_matrix *unit;
+    ra_coarse columns, rows; /* the atoms, in both roles */
+    panel *panels;
+} coarse_job;
+
+static void set_bar(panel *own, float bar) {
+    for (size_t c = 0; c < own->columns; c++) own->bar[c] = bar;
+}
+
+static float found_cosine(void *context, size_t column, size_t row) {
+    panel *own = context;
+    const ra_matrix *unit = own->job->unit;
+    size_t d = unit->cols;
+    if (row > column) {
+        double cosine = fabs(ra_dot_f64(unit->data + column * d, unit->data + row * d, d));
+        if (cosine > own->largest) set_bar(own, (float)(own->largest = cosine));
+        if (++own->found > own->most) set_bar(own, INFINITY);
+    }
+    return own->bar[column % RA_COARSE_PANEL];
+}
+
+static void panel_part(void *context, size_t part) {
+    const coarse_job *job = context;
+    panel *own = job->panels + part;
+    size_t first = part * RA_COARSE_PANEL, left = job->unit->rows - first,
+           columns = left < RA_COARSE_PANEL ? left : RA_COARSE_PANEL;
+    *own = (panel){.job = job, .columns = columns, .most = RA_COARSE_PANEL + left * columns / FOUND_SHARE};
+    for (size_t c = columns; c < RA_COARSE_PANEL; c++) own->bar[c] = INFINITY; /* no such atom */
+    ra_coarse_compare(&job->columns, part, &job->rows, first, true, own->bar, found_cosine, own);
+}
+
+/* *done <- false if too many cosines had to be computed. */
+static ra_status largest_coarsely(ra_backend *backend, const ra_matrix *unit, double *value, bool *done,
+                                  ra_error *err) {
+    ra_pool *pool = ra_backend_pool(backend);
+    coarse_job job = {.unit = unit};
+    size_t K = unit->rows, panels = ra_pool_parts(K, RA_COARSE_PANEL);
+    ra_status status;
+    RA_TRY_OUT(status, ra_coarse_init(&job.columns, true, K, unit->cols, err));
+    RA_TRY_OUT(status, ra_coarse_init(&job.rows, false, K, unit->cols, err));
+    job.panels = ra_malloc(panels, sizeof *job.panels);
+    if (!job.panels) {
+        status = ra_error_set(err, RA_ERR_MEMORY, "out of memory: the cosines of %zu atoms", K);
+        goto out;
+    }
+    ra_coarse_round(&job.columns, pool, unit->data, K);
+    ra_coarse_round(&job.rows, pool, unit->data, K);
+    ra_pool_run(pool, panels, panel_part, &job);
+    *done = true;
+    for (size_t p = 0; p < panels; p++) {
+        *done &= job.panels[p].found <= job.panels[p].most;
+        *value = fmax(*value, job.panels[p].largest);
+    }
+out:
+    ra_coarse_release(&job.columns);
+    ra_coarse_release(&job.rows);
+    ra_free(job.panels);
+    return status;
+}
+
+static ra_status largest_cosine(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
+                                ra_error *err) {
+    ra_matrix unit;
+    double largest = 0;
+    bool done = false;
+    RA_TRY(ra_matrix_init(&unit, K, d, err));
+    ra_unit_rows(ra_backend_pool(backend), D, K, d, unit.data);
+    ra_status status = ra_coarse_pays() ? largest_coarsely(backend, &unit, &largest, &done, err) : RA_OK;
+    if (status == RA_OK && !done) status = largest_of_tiles(backend, &unit, &largest, err);
+    ra_matrix_release(&unit);
+    if (status == RA_OK) *value = largest;
     return status;
 }
 

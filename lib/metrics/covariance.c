@@ -8,6 +8,7 @@
 
 ra_status ra_covariance_init(ra_covariance *sums, ra_pool *pool, size_t d, ra_error *err) {
     *sums = (ra_covariance){.pool = pool, .d = d};
+    RA_TRY(ra_gram_prepare(pool, err));
     sums->chunk = ra_malloc(RA_GRAM_ROWS * d, sizeof *sums->chunk);
     sums->origin = ra_calloc(d, sizeof *sums->origin);
     sums->sum = ra_calloc(d, sizeof *sums->sum);

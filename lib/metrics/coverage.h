@@ -6,6 +6,7 @@
 #define RA_METRICS_COVERAGE_H
 
 #include "ra_backend.h"
+#include "tensor/coarse.h"
 
 typedef struct ra_coverage {
     ra_backend *backend; /* not owned */
@@ -14,6 +15,10 @@ typedef struct ra_coverage {
     float *rows;  /* [RA_TILE,d] unit rows of the data */
     float *score; /* [RA_TILE,RA_TILE] */
     float *best;  /* [K] the largest cosine so far */
+    bool coarse;  /* most cosines are ruled out in 8 bits */
+    ra_coarse coarse_atoms, coarse_rows;
+    size_t *found; /* [panels of atoms] cosines that were not, with the last coarse_count rows */
+    size_t coarse_count;
 } ra_coverage;
 
 /* D [K,d] in F32, F16 or BF16. */

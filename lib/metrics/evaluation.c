@@ -364,7 +364,7 @@ static ra_status measure_dictionary(const ra_evaluation *evaluation, ra_evaluati
     size_t K = evaluation->model->info.concepts, d = evaluation->model->info.dimensions;
     size_t smaller = K < d ? K : d;
     RA_TRY(ra_metric_collinearity(backend, evaluation->D, K, d, &result->collinearity, err));
-    RA_TRY(ra_metric_coherence(backend, evaluation->D, K, d, &result->coherence, err));
+    result->coherence = result->collinearity; /* the paper's name for it */
     RA_TRY(ra_metric_stable_rank(backend, evaluation->D, K, d, &result->stable_rank, err));
     if (options->basic)
         skip(result, "effective_rank", "%s", left_out);

@@ -1,14 +1,19 @@
 /* Products of a tall matrix with itself, in float64: the metrics need square roots of their eigenvalues, and
  * a root turns an error of 1e-7 of the largest into one of 3e-4, too much for float32. A part of the work is
- * a band of rows of the result, so threads need no sums of their own; it takes eight rows of X at a time, so
- * that the band is read and written an eighth as often. */
+ * a band of rows of the result, from the diagonal on, so threads need no sums of their own. */
 #include "metrics/gram.h"
-#include "base/multiversion.h"
+#include "ra_backend.h"
+#include "backend/cpu/blas.h"
 #include "tensor/vectors.h"
 
 #include <string.h>
 
-enum { BAND = 8, TOGETHER = 8 };
+enum { BAND = 64, ROWS_BAND = 8 };
+
+ra_status ra_gram_prepare(ra_pool *pool, ra_error *err) {
+    cpu_blas_use_one_thread();
+    return ra_backend_reserve(ra_pool_threads(pool), err); /* the pool may not be that of a CPU backend */
+}
 
 typedef struct gram_job {
     const double *X; /* [rows,d] */
@@ -17,32 +22,11 @@ typedef struct gram_job {
     double *gram;
 } gram_job;
 
-/* sum [n] += the sum over t of scale[t] x[t d + j] */
-RA_MULTIVERSION static void add_eight(double *restrict sum, const double *restrict x, size_t d,
-                                      const double *restrict scale, size_t n) {
-    for (size_t j = 0; j < n; j++)
-        sum[j] +=
-            ((scale[0] * x[j] + scale[1] * x[d + j]) + (scale[2] * x[2 * d + j] + scale[3] * x[3 * d + j])) +
-            ((scale[4] * x[4 * d + j] + scale[5] * x[5 * d + j]) +
-             (scale[6] * x[6 * d + j] + scale[7] * x[7 * d + j]));
-}
-
-RA_MULTIVERSION static void add_one(double *restrict sum, const double *restrict x, double scale, size_t n) {
-    for (size_t j = 0; j < n; j++) sum[j] += scale * x[j];
-}
-
 static void band_part(void *context, size_t part) {
     const gram_job *job = context;
-    size_t d = job->d, from = part * BAND, end = from + BAND < d ? from + BAND : d, k = 0;
-    for (; k + TOGETHER <= job->rows; k += TOGETHER)
-        for (size_t i = from; i < end; i++) {
-            double scale[TOGETHER];
-            for (size_t t = 0; t < TOGETHER; t++) scale[t] = job->X[(k + t) * d + i];
-            add_eight(job->gram + i * d + i, job->X + k * d + i, d, scale, d - i);
-        }
-    for (; k < job->rows; k++)
-        for (size_t i = from; i < end; i++)
-            add_one(job->gram + i * d + i, job->X + k * d + i, job->X[k * d + i], d - i);
+    size_t d = job->d, from = part * BAND, rows = d - from < BAND ? d - from : BAND;
+    cpu_blas_add_product(rows, d - from, job->rows, job->X + from, job->X + from, d,
+                         job->gram + from * d + from);
 }
 
 void ra_gram_add(ra_pool *pool, const double *X, size_t rows, size_t d, double *gram) {
@@ -63,14 +47,14 @@ void ra_gram(ra_pool *pool, const float *X, size_t rows, size_t d, double *chunk
 static void rows_part(void *context, size_t part) {
     const gram_job *job = context;
     const float *X = job->narrow;
-    for (size_t i = part * BAND; i < (part + 1) * BAND && i < job->rows; i++)
+    for (size_t i = part * ROWS_BAND; i < (part + 1) * ROWS_BAND && i < job->rows; i++)
         for (size_t j = i; j < job->rows; j++)
             job->gram[i * job->rows + j] = ra_dot_f64(X + i * job->d, X + j * job->d, job->d);
 }
 
 void ra_gram_of_rows(ra_pool *pool, const float *X, size_t rows, size_t d, double *gram) {
     gram_job job = {.narrow = X, .rows = rows, .d = d, .gram = gram};
-    ra_pool_run(pool, ra_pool_parts(rows, BAND), rows_part, &job);
+    ra_pool_run(pool, ra_pool_parts(rows, ROWS_BAND), rows_part, &job);
     ra_gram_mirror(gram, rows);
 }
 

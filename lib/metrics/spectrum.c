@@ -20,12 +20,13 @@
 #include <math.h>
 #include <string.h>
 
-enum { PART_ROWS = 64, PART_COLUMNS = 64, LANES = 16 };
+enum { PARTS = 32, TOGETHER = 4, LANES = 16 };
 
 ra_status ra_metric_singular_values(ra_backend *backend, const float *D, size_t K, size_t d, double *values,
                                     ra_error *err) {
     RA_TRY(ra_need_host_backend(backend, "singular values", err));
     ra_pool *pool = ra_backend_pool(backend);
+    RA_TRY(ra_gram_prepare(pool, err));
     size_t n = K < d ? K : d, count = n * (n + RA_GRAM_ROWS);
     double *gram = ra_malloc(count, sizeof *gram);
     if (!gram) RA_FAIL_MEMORY(err, "the singular values", count * sizeof *gram);
@@ -72,61 +73,66 @@ ra_status ra_metric_effective_rank(ra_backend *backend, const float *D, size_t K
 
 /* ---- stable rank --------------------------------------------------------------------------------------- */
 
-/* Multiplies by D^T D. */
+/* Multiplies by D^T D in one pass over D: each part multiplies its rows by v, and adds them up with that. */
 typedef struct gram_operator {
     ra_pool *pool;
     const float *D; /* [K,d] */
     size_t K, d;
     const double *v; /* [d] */
-    double *w;       /* [d] D^T D v */
-    double *y;       /* [K] D v */
+    double *partial; /* [PARTS,d] */
 } gram_operator;
 
-RA_MULTIVERSION static double dot_mixed(const float *restrict x, const double *restrict y, size_t n) {
-    double lane[LANES] = {0}, sum = 0;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) lane[l] += (double)x[i + l] * y[i + l];
-    for (; i < n; i++) sum += (double)x[i] * y[i];
-    for (size_t l = 0; l < LANES; l++) sum += lane[l];
-    return sum;
+/* w [d] += x^T x v for x [TOGETHER,d] */
+RA_MULTIVERSION static void add_product(double *restrict w, const float *restrict x, const double *restrict v,
+                                        size_t d) {
+    double lane[TOGETHER][LANES] = {{0}}, y[TOGETHER] = {0};
+    size_t j = 0;
+    for (; j + LANES <= d; j += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            for (size_t t = 0; t < TOGETHER; t++) lane[t][l] += (double)x[t * d + j + l] * v[j + l];
+    for (size_t t = 0; t < TOGETHER; t++) {
+        for (size_t i = j; i < d; i++) y[t] += (double)x[t * d + i] * v[i];
+        for (size_t l = 0; l < LANES; l++) y[t] += lane[t][l];
+    }
+    for (size_t i = 0; i < d; i++)
+        w[i] += (y[0] * (double)x[i] + y[1] * (double)x[d + i]) +
+                (y[2] * (double)x[2 * d + i] + y[3] * (double)x[3 * d + i]);
 }
 
-RA_MULTIVERSION static void add_scaled(double *restrict y, const float *restrict x, double scale, size_t n) {
-    for (size_t i = 0; i < n; i++) y[i] += scale * (double)x[i];
+RA_MULTIVERSION static void add_product_of_row(double *restrict w, const float *restrict x,
+                                               const double *restrict v, size_t d) {
+    double y = 0;
+    for (size_t i = 0; i < d; i++) y += (double)x[i] * v[i];
+    for (size_t i = 0; i < d; i++) w[i] += y * (double)x[i];
 }
 
 static void multiply_part(void *context, size_t part) {
     const gram_operator *g = context;
-    size_t from = part * PART_ROWS;
-    for (size_t k = from; k < from + PART_ROWS && k < g->K; k++)
-        g->y[k] = dot_mixed(g->D + k * g->d, g->v, g->d);
-}
-
-static void multiply_back_part(void *context, size_t part) {
-    const gram_operator *g = context;
-    size_t from = part * PART_COLUMNS, columns = g->d - from < PART_COLUMNS ? g->d - from : PART_COLUMNS;
-    memset(g->w + from, 0, columns * sizeof *g->w);
-    for (size_t k = 0; k < g->K; k++) add_scaled(g->w + from, g->D + k * g->d + from, g->y[k], columns);
+    size_t d = g->d, k = g->K * part / PARTS, end = g->K * (part + 1) / PARTS;
+    double *w = g->partial + part * d;
+    memset(w, 0, d * sizeof *w);
+    for (; k + TOGETHER <= end; k += TOGETHER) add_product(w, g->D + k * d, g->v, d);
+    for (; k < end; k++) add_product_of_row(w, g->D + k * d, g->v, d);
 }
 
 static void multiply(void *context, const double *v, double *product) {
     gram_operator *g = context;
     g->v = v;
-    g->w = product;
-    ra_pool_run(g->pool, ra_pool_parts(g->K, PART_ROWS), multiply_part, g);
-    ra_pool_run(g->pool, ra_pool_parts(g->d, PART_COLUMNS), multiply_back_part, g);
+    ra_pool_run(g->pool, PARTS, multiply_part, g);
+    memset(product, 0, g->d * sizeof *product);
+    for (size_t p = 0; p < PARTS; p++)
+        for (size_t j = 0; j < g->d; j++) product[j] += g->partial[p * g->d + j];
 }
 
 ra_status ra_metric_stable_rank(ra_backend *backend, const float *D, size_t K, size_t d, double *value,
                                 ra_error *err) {
     RA_TRY(ra_need_host_backend(backend, "stable rank", err));
-    double squares = 0, largest = 0, *y = ra_malloc(K, sizeof *y);
-    if (!y) RA_FAIL_MEMORY(err, "the stable rank", K * sizeof *y);
-    gram_operator g = {.pool = ra_backend_pool(backend), .D = D, .K = K, .d = d, .y = y};
+    double squares = 0, largest = 0, *partial = ra_malloc(PARTS * d, sizeof *partial);
+    if (!partial) RA_FAIL_MEMORY(err, "the stable rank", PARTS * d * sizeof *partial);
+    gram_operator g = {.pool = ra_backend_pool(backend), .D = D, .K = K, .d = d, .partial = partial};
     for (size_t k = 0; k < K; k++) squares += ra_dot_f64(D + k * d, D + k * d, d);
     ra_status status = squares > 0 ? ra_lanczos_largest(multiply, &g, d, &largest, err) : RA_OK;
-    ra_free(y);
+    ra_free(partial);
     if (status == RA_OK) *value = squares > 0 ? squares / largest : 0;
     return status;
 }

@@ -33,6 +33,12 @@ void cpu_blas_use_one_thread(void) {
     pthread_once(&once, use_one_thread);
 }
 
+void cpu_blas_add_product(size_t m, size_t n, size_t k, const double *a, const double *b, size_t step,
+                          double *c) {
+    cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)m, (int)n, (int)k, 1, a, (int)step, b,
+                (int)step, 1, c, (int)step);
+}
+
 /* ---- buffers ------------------------------------------------------------------------------------------ */
 
 /* OpenBLAS exports them and has no header for them. Without them, a probe of the memory must do. */
