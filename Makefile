@@ -281,6 +281,7 @@ check-schedules: $(OUT)/tests/schedules ## run the concurrent cores in every ord
 KILLS ?= 200
 check-kills: all ## end daemon and commands at random moments (KILLS=200 each), and cut the power after every call (minutes)
 	$(Q)$(TEST_ENV) RASAE_KILLS=$(KILLS) python3 tests/http/test_kills.py
+	$(Q)$(TEST_ENV) RASAE_KILLS=$(KILLS) python3 tests/cli/test_resume.py Killed
 	$(Q)$(TEST_ENV) RASAE_POWER_CUTS=1 python3 tests/cli/test_power_cut.py
 
 check-hostile: all ## let a thousand slow, many or greedy clients, and ten thousand idle ones, meet healthy ones (minutes)

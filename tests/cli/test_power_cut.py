@@ -226,6 +226,14 @@ class PowerCut(unittest.TestCase):
             file.write("".join("label %d\n" % i for i in range(48)))
         self.check_command(out, "label", model, labels, "-o", out)
 
+    def test_statistics_that_eval_saves(self):
+        out, model, data = self.path("out.safetensors"), self.path("m.safetensors"), self.path("x.npy")
+        support.write_npy(data, support.small_data(rows=64, d=16))
+        subprocess.run([RASAE, "fuse", golden("topk-mse.final.safetensors"), "-o", model], check=True, timeout=60,
+                       stdout=subprocess.DEVNULL)
+        self.assertGreater(self.check_command(out, "eval", model, data, "--save", out), 5)
+        self.check_command(model, "eval", model, data, "--save", model)
+
     def test_a_simulation_without_a_flush_is_found_out(self):
         """So the disk above forgets what was not flushed."""
         out = self.path("out.safetensors")

@@ -11,7 +11,7 @@ import time
 import support
 from support import Case, Tensor, read_safetensors, small_data
 
-KILLS = 30
+KILLS = int(os.environ.get("RASAE_KILLS", "30"))
 
 # All kinds of runs: each needs different state between steps.
 RUNS = {
