@@ -159,7 +159,7 @@ static ra_status largest_cosine(ra_backend *backend, const float *D, size_t K, s
     bool done = false;
     RA_TRY(ra_matrix_init(&unit, K, d, err));
     ra_unit_rows(ra_backend_pool(backend), D, K, d, unit.data);
-    ra_status status = ra_coarse_pays() ? largest_coarsely(backend, &unit, &largest, &done, err) : RA_OK;
+    ra_status status = ra_coarse_pays(d) ? largest_coarsely(backend, &unit, &largest, &done, err) : RA_OK;
     if (status == RA_OK && !done) status = largest_of_tiles(backend, &unit, &largest, err);
     ra_matrix_release(&unit);
     if (status == RA_OK) *value = largest;

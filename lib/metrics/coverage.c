@@ -23,7 +23,7 @@ static size_t panels_of(const ra_coverage *coverage) {
 
 static ra_status prepare_coarse(ra_coverage *coverage, ra_error *err) {
     size_t K = coverage->atoms, d = coverage->dimensions;
-    if (!ra_coarse_pays()) return RA_OK;
+    if (!ra_coarse_pays(d)) return RA_OK;
     RA_TRY(ra_coarse_init(&coverage->coarse_atoms, true, K, d, err));
     RA_TRY(ra_coarse_init(&coverage->coarse_rows, false, RA_TILE, d, err));
     coverage->found = ra_calloc(panels_of(coverage), sizeof *coverage->found);

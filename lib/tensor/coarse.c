@@ -158,8 +158,9 @@ void ra_coarse_round(ra_coarse *coarse, ra_pool *pool, const float *x, size_t ro
 #define UNROLL _Pragma("GCC unroll 8")
 enum { GROUPS = PANEL / GROUP };
 
-bool ra_coarse_pays(void) {
-    return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni");
+bool ra_coarse_pays(size_t d) {
+    enum { MOST = INT32_MAX / (ZERO * LARGEST) }; /* products of longer rows may not fit 32 bits */
+    return d <= MOST && __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni");
 }
 
 /* What a panel says of its columns, GROUP at a time. */
@@ -232,7 +233,8 @@ void ra_coarse_compare(const ra_coarse *columns, size_t panel, const ra_coarse *
 
 #else
 
-bool ra_coarse_pays(void) {
+bool ra_coarse_pays(size_t d) {
+    (void)d;
     return false;
 }
 

@@ -17,7 +17,8 @@
 
 enum { RA_COARSE_PANEL = 48 }; /* columns that are compared with a row at once */
 
-bool ra_coarse_pays(void);
+/* For rows of d numbers. */
+bool ra_coarse_pays(size_t d);
 
 /* Rows of d numbers, rounded. They are rows of a comparison, or its columns. */
 typedef struct ra_coarse {

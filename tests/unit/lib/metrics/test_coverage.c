@@ -63,7 +63,7 @@ START_TEST(test_the_best_cosines_equal_plain_loops) {
         ck_assert_double_eq_tol(ood, expected, 1e-6);
         ck_assert_double_eq(measure(3, 1024, &again), ood);
         ck_assert_int_eq(coarse, again);
-        if (means[m] == 0) ck_assert_int_eq(coarse, ra_coarse_pays());
+        if (means[m] == 0) ck_assert_int_eq(coarse, ra_coarse_pays(D));
         if (means[m] == 1000) ck_assert(!coarse); /* nothing can be ruled out */
         ck_assert_double_eq_tol(measure(2, 70, &again), expected, 1e-6);
         ck_assert_double_eq_tol(measure(2, ROWS, &again), expected, 1e-6);

@@ -130,7 +130,8 @@ START_TEST(test_little_else_is_found) {
     for (size_t c = 0; c < COLUMNS; c++)
         for (size_t r = 0; r < ROWS; r++)
             if (m.met[c * ROWS + r]) least = fmin(least, product(&m, c, r));
-    if (ra_coarse_pays()) /* 16 is the length of the rows; each loses about 1/127 / sqrt(12) of it, times sqrt(3) */
+    if (ra_coarse_pays(
+            D)) /* 16 is the length of the rows; each loses about 1/127 / sqrt(12) of it, times sqrt(3) */
         ck_assert_double_gt(least, 10 - 16 * 16 * 0.009);
     free(columns), free(rows), free(m.met);
 }
@@ -148,5 +149,12 @@ START_TEST(test_every_allocation_may_fail) {
 }
 END_TEST
 
-TEST_CASES(coarse, test_all_that_exceed_their_bar_are_found, test_rows_that_are_not_finite_are_always_found,
+START_TEST(test_rows_whose_products_may_not_fit_are_left_to_float32) {
+    ck_assert_int_eq(ra_coarse_pays(132000), ra_coarse_pays(768));
+    ck_assert(!ra_coarse_pays(133000));
+}
+END_TEST
+
+TEST_CASES(coarse, test_rows_whose_products_may_not_fit_are_left_to_float32,
+           test_all_that_exceed_their_bar_are_found, test_rows_that_are_not_finite_are_always_found,
            test_little_else_is_found, test_every_allocation_may_fail)
