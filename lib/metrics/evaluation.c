@@ -36,7 +36,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHUNK_ROWS = 1024 };
+enum { CHUNK_ROWS = 2048 };
 
 struct ra_evaluation {
     ra_model *model;

@@ -19,6 +19,8 @@
 
 enum { PART_LATENTS = 16, TILE_ROWS = 256 };
 
+static const double CERTAIN = 1 - 1e-12; /* leaves room for rounding */
+
 /* ---- memory ------------------------------------------------------------------------------------------- */
 
 void ra_pairs_init(ra_pairs *pairs, size_t latents, size_t bytes) {
@@ -127,6 +129,7 @@ typedef struct measure_job {
     const ra_latent_sums *sums;
     const double *shift;         /* [K] of the codes in `pairs` */
     const double *mean, *square; /* [K] of the codes; the sum of squares about it */
+    const double *inverse;       /* [K] 1 / the root of that; 0 if it is 0 */
     const float *dot;            /* [rows, columns] of D D^T: rows from i0 on, columns from j0 on */
     size_t i0, rows, j0, columns;
     float *interference;
@@ -143,7 +146,7 @@ static double unshifted(const measure_job *job, double sum, size_t i, size_t j) 
     return fabs(whole) > rounding * (fabs(sum) + fabs(cross) + fabs(square)) ? whole : 0;
 }
 
-/* One row of a tile, from the diagonal on: the matrix is symmetric. */
+/* One row of a tile, from the diagonal on: the matrix is symmetric. Most correlations are certainly not the largest. */
 static void measure_row(void *context, size_t part) {
     measure_job *job = context;
     const ra_pairs *pairs = job->pairs;
@@ -153,7 +156,8 @@ static void measure_row(void *context, size_t part) {
     ra_pairs_result sum = {0};
     for (size_t j = from; j < end; j++) {
         double together = unshifted(job, value[j - i], i, j), twice = j == i ? 1 : 2;
-        double opposed = fmax(0, -together * (double)job->dot[part * job->columns + (j - job->j0)]);
+        double product = -together * (double)job->dot[part * job->columns + (j - job->j0)],
+               opposed = product > 0 ? product : 0;
         sum.together += together != 0 ? twice : 0;
         sum.interference_square += twice * opposed * opposed;
         if (job->interference)
@@ -161,6 +165,7 @@ static void measure_row(void *context, size_t part) {
         if (j == i || rows < 2) continue;
         double covariance =
             value[j - i] - rows * (job->mean[i] - job->shift[i]) * (job->mean[j] - job->shift[j]);
+        if (fabs(covariance) * job->inverse[i] * job->inverse[j] < sum.correlation * CERTAIN) continue;
         sum.correlation = fmax(sum.correlation, ra_correlation_of(covariance, job->square[i], job->square[j],
                                                                   rows, job->mean[i], job->mean[j]));
     }
@@ -180,13 +185,14 @@ static ra_status measure_tile(measure_job *job, ra_backend *backend, const float
 }
 
 static void fill_moments(const ra_pairs *pairs, const ra_latent_sums *sums, double *shift, double *mean,
-                         double *square) {
+                         double *square, double *inverse) {
     double rows = (double)sums->rows;
     for (size_t k = 0; k < sums->latents; k++) {
         shift[k] = pairs->shift.by ? (double)pairs->shift.by[k] : 0;
         mean[k] = sums->sum[k] / rows;
         double gap = mean[k] - shift[k];
         square[k] = fmax(0, pairs->square[k] - rows * gap * gap);
+        inverse[k] = square[k] > 0 ? 1 / sqrt(square[k]) : 0;
     }
 }
 
@@ -194,14 +200,15 @@ ra_status ra_pairs_measure(const ra_pairs *pairs, ra_backend *backend, const ra_
                            const float *D, size_t d, float *interference, ra_pairs_result *result,
                            ra_error *err) {
     size_t K = pairs->latents, tile = K < RA_TILE ? K : RA_TILE;
-    double *shift = ra_malloc(3 * K, sizeof *shift);
+    double *shift = ra_malloc(4 * K, sizeof *shift);
     float *dot = ra_malloc(TILE_ROWS * tile, sizeof *dot);
     measure_job *job = ra_calloc(1, sizeof *job);
     ra_status status = RA_OK;
     if (shift && dot && job) {
-        double *mean = shift + K, *square = mean + K;
-        fill_moments(pairs, sums, shift, mean, square);
-        *job = (measure_job){.pairs = pairs, .sums = sums, .shift = shift, .mean = mean, .square = square};
+        double *mean = shift + K, *square = mean + K, *inverse = square + K;
+        fill_moments(pairs, sums, shift, mean, square, inverse);
+        *job = (measure_job){
+            .pairs = pairs, .sums = sums, .shift = shift, .mean = mean, .square = square, .inverse = inverse};
         job->dot = dot;
         job->interference = interference;
         for (job->i0 = pairs->first; job->i0 < pairs->end && status == RA_OK; job->i0 += TILE_ROWS) {
@@ -214,7 +221,7 @@ ra_status ra_pairs_measure(const ra_pairs *pairs, ra_backend *backend, const ra_
     } else {
         status =
             ra_error_set(err, RA_ERR_MEMORY, "out of memory: the metrics of pairs of latents need %zu bytes",
-                         3 * K * sizeof *shift + TILE_ROWS * tile * sizeof *dot + sizeof *job);
+                         4 * K * sizeof *shift + TILE_ROWS * tile * sizeof *dot + sizeof *job);
     }
     ra_free(shift);
     ra_free(dot);

@@ -57,7 +57,7 @@ ra_status check_output(const char *output, output_kind kind, const char *const *
 }
 
 size_t rows_per_block(const ra_model_info *info) {
-    enum { FLOATS = 1 << 21, MOST = 1024 };
+    enum { FLOATS = 1 << 24, MOST = 2048 };
     size_t width = info->concepts > info->dimensions ? info->concepts : info->dimensions,
            rows = FLOATS / width;
     return rows < 1 ? 1 : rows > MOST ? MOST : rows;

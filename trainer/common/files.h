@@ -40,7 +40,8 @@ ra_status array_writer_add(array_writer *writer, const float *values, size_t row
 ra_status array_writer_commit(array_writer **writer, ra_error *err);
 void array_writer_abort(array_writer *writer); /* NULL is fine */
 
-/* The number of rows to process at once, so that a block of activations or of codes takes some MB. */
+/* The number of rows to process at once: as many as fill 64 MiB with pre-codes, so that the encoder is packed for a product
+ * as rarely as possible, and at most 2,048. */
 size_t rows_per_block(const ra_model_info *info);
 
 #endif
