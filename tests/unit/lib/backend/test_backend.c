@@ -44,9 +44,13 @@ START_TEST(test_gemm) {
 END_TEST
 
 START_TEST(test_gemm_in_many_tiles) {
-    for (int device = 0; device < TESTED_DEVICES; device++) {
-        pair p = pair_open(device);
-        enum { M = 700, N = 1100, K = 33 };
+    static const struct {
+        size_t m, n;
+    } shapes[] = {{700, 1100}, {257, 9001}, {9001, 300}, {1300, 1290}, {2050, 511}};
+    for (size_t which = 0; which < (size_t)TESTED_DEVICES * sizeof shapes / sizeof *shapes; which++) {
+        pair p = pair_open((int)which % TESTED_DEVICES);
+        enum { K = 33 };
+        size_t M = shapes[which / TESTED_DEVICES].m, N = shapes[which / TESTED_DEVICES].n;
         float *a = numbers(M * K, 1), *b = numbers(K * N, 2), *c = numbers(M * N, 3), *d = numbers(M * N, 3);
         float *on_a = pair_put(&p, a, M * K * sizeof *a), *on_b = pair_put(&p, b, K * N * sizeof *b),
               *on_d = pair_put(&p, d, M * N * sizeof *d);
