@@ -126,19 +126,71 @@ static void collect(collection *c, const float *scores, size_t from, size_t end)
     }
 }
 
+/* ---- the k-th largest by halving ----------------------------------------------------------------------- */
+
+RA_MULTIVERSION static size_t count_above(const float *restrict x, size_t n, float bar) {
+    uint32_t count = 0;
+    for (size_t i = 0; i < n; i++) count += x[i] > bar;
+    return count;
+}
+
+/* A bar that at least k and at most `most` of n numbers exceed, n > k: the interval from the least number to the largest
+ * is halved until it is found. Returns how many exceed it; 0: not found, as when many are equal, or not finite. A
+ * quickselect would move numbers and guess wrong branches instead, ten times as long. */
+static size_t find_bar(const float *x, size_t n, size_t k, size_t most, float *bar) {
+    enum { STEPS = 24 };
+    float low = x[0], high = x[0];
+    for (size_t i = 1; i < n; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    for (int step = 0; step < STEPS; step++) {
+        float middle = low + (high - low) / 2;
+        size_t count = count_above(x, n, middle);
+        if (count >= k && count <= most) {
+            *bar = middle;
+            return count;
+        }
+        if (count > most)
+            low = middle;
+        else
+            high = middle;
+    }
+    return 0;
+}
+
 /* What at least k of the blocks' largest scores exceed; a score that does not cannot be one of the best k. */
 static float first_bar(const float *most, size_t blocks, size_t k, float above) {
     candidate sorted[BLOCKS];
-    for (size_t i = 0; i < blocks; i++) sorted[i] = (candidate){most[i], (int32_t)i};
-    keep_best(sorted, blocks, k);
-    float bar = nextafterf(worst_of(sorted, k).score, -INFINITY);
+    float bar;
+    if (!find_bar(most, blocks, k, k + k / 16, &bar)) {
+        for (size_t i = 0; i < blocks; i++) sorted[i] = (candidate){most[i], (int32_t)i};
+        keep_best(sorted, blocks, k);
+        bar = nextafterf(worst_of(sorted, k).score, -INFINITY);
+    }
     return bar > above ? bar : above;
+}
+
+/* Keeps the candidates above a bar that only k of them exceed; false: there is none. */
+static bool keep_above(collection *c) {
+    float scores[SMALL], bar;
+    size_t kept = 0;
+    if (c->count > SMALL) return false;
+    for (size_t i = 0; i < c->count; i++) scores[i] = c->out[i].score;
+    if (!find_bar(scores, c->count, c->k, c->k, &bar)) return false;
+    for (size_t i = 0; i < c->count; i++) {
+        c->out[kept] = c->out[i];
+        kept += scores[i] > bar;
+    }
+    c->count = kept;
+    return true;
 }
 
 /* The best k of the candidates, by rising index. spare: room for them. */
 static void finish(collection *c, candidate *spare) {
     size_t kept = 0;
     if (c->count > c->k && c->ascending) {
+        if (keep_above(c)) return;
         memcpy(spare, c->out, c->count * sizeof *spare);
         keep_best(spare, c->count, c->k);
         candidate worst = worst_of(spare, c->k);
