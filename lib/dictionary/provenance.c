@@ -30,7 +30,7 @@ void ra_provenance_release(ra_provenance *provenance) {
     *provenance = (ra_provenance){0};
 }
 
-enum { ATOMS_PER_PART = 16 };
+enum { ATOMS_PER_PART = 16, AHEAD = 2 };
 
 /* A point of an atom's mixture. */
 typedef struct ingredient {
@@ -55,6 +55,14 @@ static void read_row(const ra_tensor *tensor, size_t i, float *row) {
     size_t d = tensor->shape[1];
     ra_convert_to_f32(tensor->dtype, (const char *)tensor->data + i * d * ra_dtype_size(tensor->dtype), row,
                       d);
+}
+
+/* Asks for a row that is wanted soon: which one that is, no processor guesses. */
+static void ask_for_row(const ra_tensor *tensor, size_t i) {
+    enum { LINE = 64 };
+    const char *row = ra_tensor_row(tensor, i);
+    size_t bytes = tensor->shape[1] * ra_dtype_size(tensor->dtype);
+    for (size_t at = 0; at < bytes; at += LINE) __builtin_prefetch(row + at);
 }
 
 /* Relaxation and mixture of atom k; relax: its row of Relax, which is bounded here as the fuse did. */
@@ -83,9 +91,11 @@ static void measure_atom(const measure_job *job, size_t i, ingredient *ingredien
     measure_relaxation(job, k, row, D, square);
     for (size_t t = 0; t < count; t++) {
         ingredient *part = &ingredients[t];
-        part->point = mixture->index[mixture->start[i] + t];
-        part->weight = mixture->value[mixture->start[i] + t];
+        size_t entry = mixture->start[i] + t;
         const ra_tensor *C = job->atoms->C;
+        part->point = mixture->index[entry];
+        part->weight = mixture->value[entry];
+        if (entry + AHEAD < ra_codes_entries(mixture)) ask_for_row(C, (size_t)mixture->index[entry + AHEAD]);
         double dot = ra_row_dot(C->dtype, ra_tensor_row(C, (size_t)part->point), D, d);
         double along = (double)job->atoms->scale * part->weight * dot;
         part->contribution = square > 0 ? (float)(along / square) : 0;
