@@ -7,9 +7,11 @@
  * printed; that the assignments are optimal is what tests/unit/lib/metrics/test_assignment.c is about. */
 #include "ra.h"
 
+#include "base/pool.h"
 #include "base/random.h"
 #include "app/start.h"
 
+#include <cblas.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,8 +123,10 @@ int main(int argc, char **argv) {
     pair p = {room((size_t)K * D, sizeof *p.A), room((size_t)K * D, sizeof *p.B), room(K, sizeof *p.order)};
     float *cost = room((size_t)K * K, sizeof *cost);
     int32_t *match = room(K, sizeof *match);
-    printf("Comparing two dictionaries of %d atoms of %d dimensions: one exact assignment, and all figures\n",
-           K, D);
+    printf("Comparing two dictionaries of %d atoms of %d dimensions, %zu threads, OpenBLAS's kernels for %s: "
+           "one exact "
+           "assignment, and all figures\n",
+           K, D, ra_pool_threads(ra_backend_pool(backend)), openblas_get_corename());
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) run(backend, &kinds[i], &p, cost, match);
     ra_free(match);
     ra_free(cost);

@@ -125,7 +125,8 @@ static double peak(int threads) {
 static void print(const bench *b, const ra_points *points, double end, double limit) {
     double rows = (double)ra_data_rows(b->data), d = (double)points->vectors.cols;
     double pairs = (double)b->count * rows * (double)points->vectors.rows;
-    printf("{\"rows\": %.0f, \"dimensions\": %.0f, \"clusters\": %zu, ", rows, d, points->vectors.rows);
+    printf("{\"rows\": %.0f, \"dimensions\": %.0f, \"clusters\": %zu, \"kernels\": \"%s\", ", rows, d,
+           points->vectors.rows, openblas_get_corename());
     printf("\"cpu_seconds\": %.4f, ", b->cpu);
     printf("\"seconds\": %.4f, \"seed_seconds\": %.4f, \"iterate_seconds\": %.4f, \"rows_seconds\": %.4f, ",
            b->last - b->start, b->seconds[0], b->last - b->start - b->seconds[0], end - b->last);
