@@ -223,7 +223,7 @@ check: install-deps ## run every test; a summary comes last
 	$(Q)$(MAKE) --no-print-directory check-built
 
 check-built: all $(UNIT) $(if $(SANITIZE),,$(OUT)/tests/schedules) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu $(OUT)/tests/bench_step \
-  layers format-check
+  $(OUT)/tests/static_reply layers format-check
 	$(Q)$(TEST_ENV) $(UNIT)
 
 check-fast: $(UNIT) layers ## run the unit tests alone
@@ -374,14 +374,21 @@ $(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBAPP)
 # make keeps these objects, which it would otherwise remove when a test is done with them.
 .SECONDARY: $(call object,$(wildcard tests/bench/*.c))
 
-bench: install-deps ## time numbers, serving and training beside this machine's limits
-	$(Q)$(MAKE) --no-print-directory $(BENCHES) all
+bench: install-deps ## time numbers, serving and training beside this machine's limits and other programs (ten minutes)
+	$(Q)$(MAKE) --no-print-directory $(BENCHES) $(OUT)/tests/static_reply $(BENCH_VENV)/stamp all
 	$(Q)for bench in $(BENCHES); do $$bench || exit 1; echo; done
-	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_atoms.py
+	$(Q)export RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1; python3 tests/bench/bench_atoms.py && python3 tests/bench/bench_serve.py && \
+	  $(BENCH_VENV)/bin/python tests/bench/bench_peers.py
+
+# What bench_peers.py compares with that is no Python.
+$(OUT)/tests/static_reply: $(OUT)/obj/tests/bench/static_reply.o
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ -lmicrohttpd
 
 # The programs that benchmarks compare with, in an environment of their own.
 BENCH_VENV := $(BUILD)/bench-venv
-BENCH_VENV_PACKAGES := numpy==2.4.6 scikit-learn==1.9.1 faiss-cpu==1.15.1 umap-learn==0.5.12
+BENCH_VENV_PACKAGES := numpy==2.4.6 scikit-learn==1.9.1 faiss-cpu==1.15.1 umap-learn==0.5.12 fastapi==0.165.0 uvicorn==0.54.0 \
+  uvloop==0.23.0 httptools==0.9.0 orjson==3.13.0
 
 $(BENCH_VENV)/stamp: Makefile
 	$(call say,VENV,$(BENCH_VENV))
@@ -406,6 +413,8 @@ bench-layout: all $(BENCH_VENV)/stamp ## compare maps of dictionaries with umap-
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/layout_peers.py $(OUT)
 bench-serve: all ## measure how many requests one core serves; write deploy/README.md's table
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_serve.py --readme deploy/README.md
+bench-peers: all $(OUT)/tests/static_reply $(BENCH_VENV)/stamp ## measure the daemon beside FastAPI, bare ASGI and a constant reply; write tests/bench/README.md's table
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(BENCH_VENV)/bin/python tests/bench/bench_peers.py --readme tests/bench/README.md
 bench-scale: all ## measure what a request costs with the size of the dictionary, and with the rows of the request
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_serve.py --scale
 bench-train: all ## time a training step beside the reference's; write tests/bench/README.md's table

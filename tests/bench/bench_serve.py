@@ -8,6 +8,7 @@ The cost of a request is the CPU time that the program took for it, the median o
 on the machine change it less than they change the time on the clock. Every request is checked once before it is timed."""
 
 import array
+import ctypes
 import http.client
 import json
 import os
@@ -120,13 +121,16 @@ def headers_of(kind):
     return {**({"Content-Type": kind.media} if kind.media else {}), **kind.headers}
 
 
-def lua(kind):
-    """A script for wrk that sends the requests in turn, with bytes as decimal escapes."""
+def lua(kind, folder):
+    """A script for wrk that sends the requests in turn, their bodies from a file."""
     lines = ['wrk.method = "%s"' % kind.method]
     lines += ['wrk.headers["%s"] = "%s"' % pair for pair in headers_of(kind).items()]
     lines += ["local paths, bodies, turn = {}, {}, 0"]
     lines += ['paths[#paths + 1] = "%s"' % path for path in kind.paths]
-    lines += ['bodies[#bodies + 1] = "%s"' % "".join("\\%03d" % byte for byte in body) for body in kind.bodies]
+    lines += ['local file = io.open("%s/bodies", "rb")' % folder]
+    lines += ["bodies[#bodies + 1] = file:read(%d)" % len(body) for body in kind.bodies]
+    with open(os.path.join(folder, "bodies"), "wb") as file:
+        file.write(b"".join(kind.bodies))
     lines += ["request = function()", "  turn = turn + 1",
               "  return wrk.format(nil, paths[turn %% #paths + 1], nil, %s)"
               % ("bodies[turn % #bodies + 1]" if kind.bodies[0] else "nil"), "end"]
@@ -158,24 +162,38 @@ def ask(side, kind, path, body):
     return answer
 
 
+class Times(NamedTuple):
+    """In seconds: the program's CPU time per request; on the clock, the time from one answer to the next, and what half and 99
+    of 100 requests take at most."""
+    cpu: float
+    clock: float
+    p50: float
+    p99: float
+
+
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}
+
+
 def run_wrk(side, folder, kind):
-    """The program's CPU time per request, and the time on the clock from one to the next, in seconds."""
     script = os.path.join(folder, "request.lua")
     with open(script, "w", encoding="ascii") as file:
-        file.write(lua(kind))
+        file.write(lua(kind, folder))
     wrk, environment = cluster.tool("wrk")
     before = side.cpu_seconds()
-    done = subprocess.run([wrk, "-t1", "-c%d" % kind.connections, "-d%ds" % SECONDS, "-s", script,
+    done = subprocess.run([wrk, "-t1", "-c%d" % kind.connections, "-d%ds" % SECONDS, "--latency", "--timeout", "30s", "-s", script,
                            "http://%s:%d%s" % (*side.address, kind.paths[0])], env=environment, capture_output=True,
                           text=True, check=True)
     took = side.cpu_seconds() - before
     assert "Non-2xx" not in done.stdout and "Socket errors" not in done.stdout, done.stdout
     count = int(re.search(r"(\d+) requests in", done.stdout).group(1))
-    return took / count, SECONDS / count
+    quantiles = {share: float(number) * UNITS[unit] for share, number, unit in
+                 re.findall(r"^ +(50|99)% +([\d.]+)(us|ms|s|m) *$", done.stdout, re.M)}
+    assert len(quantiles) == 2, done.stdout
+    return Times(took / count, SECONDS / count, quantiles["50"], quantiles["99"])
 
 
 def measure(folder, *pairs):
-    """For each (side, kind), what run_wrk() says in each of ROUNDS, in which they take turns."""
+    """For each (side, kind), its Times in each of ROUNDS, in which they take turns."""
     for side, kind in pairs:
         for i in range(max(len(kind.paths), len(kind.bodies))):
             ask(side, kind, kind.paths[i % len(kind.paths)], kind.bodies[i % len(kind.bodies)])
@@ -254,6 +272,17 @@ def daemon_with(path, *arguments):
     return cluster.Daemon("--dictionary", "bench=" + path, "--log-level", "warning", *arguments)
 
 
+def kernels(pid):
+    """Those of a program's OpenBLAS, which was told to take them, or chose them."""
+    with open("/proc/%d/environ" % pid, "rb") as file:
+        told = [one.partition(b"=")[2].decode() for one in file.read().split(b"\0") if one.startswith(b"OPENBLAS_CORETYPE=")]
+    if told:
+        return "OpenBLAS's kernels for " + told[0]
+    blas = ctypes.CDLL("libopenblas.so.0")  # chooses as the daemon's does
+    blas.openblas_get_corename.restype = ctypes.c_char_p
+    return "OpenBLAS's kernels for " + blas.openblas_get_corename().decode()
+
+
 def machine(cores):
     return "%s with %d cores and a load of %.0f" % (cpu_name(), len(cores), os.getloadavg()[0])
 
@@ -267,19 +296,19 @@ def rows():
         write_artifact(path)
         os.sched_setaffinity(0, cores[:1])  # the programs inherit this; wrk gets the others
         with daemon_with(path) as daemon, Nginx(folder) as nginx:
-            side = Side(daemon.address, [daemon.process.pid])
+            side, blas = Side(daemon.address, [daemon.process.pid]), kernels(daemon.process.pid)
             os.sched_setaffinity(0, cores[1:] or cores)
             yield "| %s concepts of %d dimensions | one core serves | a request takes |" % (format(K, ","), D)
             yield "|---|---|---|"
             for kind in kinds():
                 beside = [(nginx, as_files(side, folder, kind))] if kind.method == "GET" else []
-                ours, *theirs = ([cpu for cpu, _ in times] for times in measure(folder, (side, kind), *beside))
+                ours, *theirs = ([one.cpu for one in times] for times in measure(folder, (side, kind), *beside))
                 yield "| %s | %s per second | %s |" % (kind.what, per_second(statistics.median(ours)), spread(ours))
                 for times in theirs:
                     yield "| the same from nginx, as files: %.2f of that | %s per second | %s |" % (
                         statistics.median(times) / statistics.median(ours), per_second(statistics.median(times)), spread(times))
     yield ("\n8 clients at once where nothing else is said, %d different requests of each kind, the median of %d rounds (and all of "
-           "them), on %s.") % (DIFFERENT, ROUNDS, machine(cores))
+           "them), on %s; %s.") % (DIFFERENT, ROUNDS, machine(cores), blas)
 
 
 def scaled(what, concepts, rows_each, dimensions):
@@ -319,7 +348,7 @@ def scale():
                 side = Side(daemon.address, [daemon.process.pid])
                 for what in names:
                     times, = measure(folder, (side, scaled(what, concepts, count, dimensions)))
-                    cells.append("%s / %s" % tuple(format(1e6 * statistics.median(each), ",.0f") for each in zip(*times)))
+                    cells.append("%s / %s" % tuple(format(1e6 * statistics.median(each), ",.0f") for each in list(zip(*times))[:2]))
             yield "| %s concepts of %d dimensions, %d row%s, %d thread%s | %s |" % (
                 format(concepts, ","), dimensions, count, "s" * (count > 1), threads, "s" * (threads > 1), " | ".join(cells))
     yield "\nOne client, %d active latents, the median of %d rounds, on %s." % (ACTIVE, ROUNDS, machine(cores))
@@ -327,6 +356,7 @@ def scale():
 
 def main():
     random.seed(1)
+    os.environ.pop("OPENBLAS_CORETYPE", None)  # the daemon chooses the best kernels
     lines = []
     for line in scale() if "--scale" in sys.argv else rows():
         print(line, flush=True)
