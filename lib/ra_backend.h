@@ -34,7 +34,7 @@
 
 #include "ra_tensor.h"
 
-enum { RA_BACKEND_API_VERSION = 8 };
+enum { RA_BACKEND_API_VERSION = 9 };
 
 typedef struct ra_backend_options {
     size_t threads; /* CPU threads, including the caller's; 0: one per core */
@@ -48,6 +48,16 @@ typedef struct ra_backend_options {
     size_t process; /* which of the processes on this machine that compute together this one is, from 0: if
                      * the name has no number, they take the machine's devices by turns */
 } ra_backend_options;
+
+/* What the products of matrices of a device's default stream take, in the order of the setting `precision` of
+ * a training: their factors as they are (as TF32 if the options ask for that), rounded to TF32 (10 bits of
+ * mantissa), or rounded to bf16 (7 bits). Sums are float32 in all of them. */
+typedef enum ra_precision {
+    RA_PRECISION_FLOAT32,
+    RA_PRECISION_TF32,
+    RA_PRECISION_BF16,
+    RA_PRECISION_COUNT
+} ra_precision;
 
 /* One step of Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019), as torch.optim computes it. */
 typedef struct ra_adam_step {
@@ -139,6 +149,7 @@ typedef struct ra_backend_ops {
                           ra_error *err);
     ra_status (*synchronize)(void *self, ra_backend_stream *stream, ra_error *err);
     void (*defer)(void *self, ra_backend_stream *stream, bool deferred);
+    ra_status (*products)(void *self, ra_backend_stream *stream, ra_precision precision, ra_error *err);
 
     /* Codes in the device's memory; *device stays NULL where backend memory is ordinary memory. */
     ra_status (*codes_new)(void *self, ra_device_codes **device, ra_error *err);
@@ -321,6 +332,13 @@ static inline ra_status ra_backend_codes_view(const ra_backend *backend, ra_code
  * ordinary memory, they are there at once. */
 static inline void ra_backend_defer(const ra_backend *backend, bool deferred) {
     backend->ops->defer(backend->self, NULL, deferred);
+}
+
+/* From now on, `gemm` on the default stream rounds its factors like this. RA_ERR_DEVICE, and nothing changes, where
+ * the backend cannot: the host computes in float32, and a GPU rounds from compute capability 8.0 on. */
+static inline ra_status ra_backend_products(const ra_backend *backend, ra_precision precision,
+                                            ra_error *err) {
+    return backend->ops->products(backend->self, NULL, precision, err);
 }
 
 #define RA_OPERATION(name, parameters, arguments)                                                            \

@@ -183,6 +183,7 @@ typedef struct ra_train_settings {
     size_t points_iterations; /* of k-means, at most */
     size_t points_seed;       /* not `seed`, so that runs with different seeds share their points */
     int encoder_start;        /* ra_encoder_start; uniform */
+    int precision;            /* ra_precision of the products of a step; float32 */
 } ra_train_settings;
 
 /* Rows of the table below, in its order. */
@@ -217,6 +218,7 @@ enum ra_train_setting {
     RA_TRAIN_POINTS_ITERATIONS,
     RA_TRAIN_POINTS_SEED,
     RA_TRAIN_ENCODER_START,
+    RA_TRAIN_PRECISION,
 };
 
 const ra_settings_table *ra_train_settings_table(void);
@@ -231,6 +233,13 @@ void ra_train_settings_defaults(ra_train_settings *settings);
  * weight decay with adam. ra_train() calls it. */
 ra_status ra_train_settings_check(const ra_train_settings *settings, const ra_sae_settings *sae,
                                   ra_error *err);
+
+/* RA_ERR_DEVICE if this backend cannot train with the setting `precision`: what is not float32 needs a device. A
+ * trainer checks it, and a program that works for hours before it makes one does so first.
+ *
+ * In a step of TF32 or bf16 the factors of matrix products are rounded (RA_PRECISION_*). Their sums, all other
+ * arithmetic, parameters, gradients and moments are float32, and so is what a file holds. */
+ra_status ra_train_check_precision(const ra_train_settings *settings, ra_backend *backend, ra_error *err);
 
 /* The rows of a batch (batch_size, but at most all rows) and the batches of an epoch, the last of which may
  * be smaller. */

@@ -14,8 +14,9 @@ extern const ra_backend_ops ra_backend_cpu; /* its context is its ra_pool */
     .api_version = RA_BACKEND_API_VERSION, .host_memory = true, .allocate = ra_host_allocate,                \
     .deallocate = ra_host_deallocate, .memory = ra_host_memory, .stream_new = ra_host_stream_new,            \
     .stream_free = ra_host_stream_free, .upload = ra_host_copy, .download = ra_host_copy,                    \
-    .synchronize = ra_host_synchronize, .defer = ra_host_defer, .codes_new = ra_host_codes_new,              \
-    .codes_bytes = ra_host_codes_bytes, .codes_pack = ra_host_codes_pack, .codes_view = ra_host_codes_view
+    .synchronize = ra_host_synchronize, .defer = ra_host_defer, .products = ra_host_products,                \
+    .codes_new = ra_host_codes_new, .codes_bytes = ra_host_codes_bytes, .codes_pack = ra_host_codes_pack,    \
+    .codes_view = ra_host_codes_view
 
 ra_status ra_host_allocate(void *self, size_t bytes, void **memory, ra_error *err);
 void ra_host_deallocate(void *self, void *memory);
@@ -25,6 +26,7 @@ ra_status ra_host_stream_new(void *self, ra_backend_stream **stream, ra_error *e
 void ra_host_stream_free(void *self, ra_backend_stream *stream);
 ra_status ra_host_synchronize(void *self, ra_backend_stream *stream, ra_error *err);
 void ra_host_defer(void *self, ra_backend_stream *stream, bool deferred);
+ra_status ra_host_products(void *self, ra_backend_stream *stream, ra_precision precision, ra_error *err);
 ra_status ra_host_codes_new(void *self, ra_device_codes **device, ra_error *err);
 size_t ra_host_codes_bytes(void *self, size_t rows, size_t latents, size_t entries);
 ra_status ra_host_codes_pack(void *self, ra_backend_stream *stream, const ra_codes *codes,

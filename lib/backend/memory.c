@@ -51,6 +51,12 @@ void ra_host_defer(void *self, ra_backend_stream *stream, bool deferred) {
     (void)self, (void)stream, (void)deferred;
 }
 
+ra_status ra_host_products(void *self, ra_backend_stream *stream, ra_precision precision, ra_error *err) {
+    (void)self, (void)stream;
+    if (precision == RA_PRECISION_FLOAT32) return RA_OK;
+    RA_FAIL(err, RA_ERR_DEVICE, "the CPU computes in float32 only");
+}
+
 /* ---- codes that a device would keep -------------------------------------------------------------------- */
 
 ra_status ra_host_codes_new(void *self, ra_device_codes **device, ra_error *err) {

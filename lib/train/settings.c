@@ -11,6 +11,8 @@ static const char *const points_method_names[] = {"kmeans", "sample", "all", NUL
 static const char *const standardize_names[] = {"none", "element", "global", NULL};
 static const char *const optimizer_names[] = {"adam", "adamw", NULL};
 static const char *const start_names[] = {"uniform", "dictionary", NULL};
+static const char *const precision_names[] = {
+    [RA_PRECISION_FLOAT32] = "float32", [RA_PRECISION_TF32] = "tf32", [RA_PRECISION_BF16] = "bf16", NULL};
 static const char *const init_names[] = {"eye", "permuted", "random", "kmeans", "xavier", "points", NULL};
 
 #define AT(member) offsetof(ra_train_settings, member)
@@ -80,6 +82,9 @@ static const ra_setting rows[] = {
     [RA_TRAIN_ENCODER_START] = {"encoder_start", RA_SETTING_NAME, AT(encoder_start), .names = start_names,
         .fallback = "uniform", .argument = "NAME",
         .help = "start of the encoder: uniform (at random) or dictionary (along the atoms)"},
+    [RA_TRAIN_PRECISION] = {"precision", RA_SETTING_NAME, AT(precision), .names = precision_names,
+        .fallback = "float32", .argument = "NAME",
+        .help = "what the products of a step take: float32, or on a GPU tf32 or bf16, which are faster"},
 };
 /* clang-format on */
 
@@ -126,4 +131,16 @@ ra_status ra_train_settings_check(const ra_train_settings *settings, const ra_sa
             "with a penalty of %g",
             loss_names[settings->loss], settings->penalty);
     return ra_loss_check((ra_loss)settings->loss, settings->penalty, sae, err);
+}
+
+ra_status ra_train_check_precision(const ra_train_settings *settings, ra_backend *backend, ra_error *err) {
+    ra_error reason;
+    if (!ra_setting_known(settings, RA_TRAIN_PRECISION) || settings->precision == RA_PRECISION_FLOAT32)
+        return RA_OK;
+    if (ra_backend_products(backend, (ra_precision)settings->precision, &reason) != RA_OK)
+        RA_FAIL(err, RA_ERR_DEVICE,
+                "--precision %s needs a GPU that multiplies such numbers (--device cuda), but %s; take "
+                "--precision float32",
+                precision_names[settings->precision], reason.message);
+    return ra_backend_products(backend, RA_PRECISION_FLOAT32, err);
 }

@@ -73,6 +73,18 @@ static double bytes_of_codes(const ra_trainer *trainer) {
                                                                                 : by_share);
 }
 
+/* Of the largest product in bf16, at most: one of matrices of a batch, of the atoms and of the parameters. */
+static double bytes_of_factors(const ra_trainer *trainer) {
+    size_t count, K = trainer->concepts, d = trainer->dimensions, B = trainer->settings.batch_size;
+    const ra_parameter *parameters = ra_sae_parameters(trainer->sae, &count);
+    double numbers = (double)B * (double)(K + d) + (double)K * (double)d;
+    if (trainer->settings.precision != RA_PRECISION_BF16) return 0;
+    for (size_t i = 0; i < count; i++) /* a dense W and its points, and a batch in terms of them */
+        if (parameters[i].rank == 2 && parameters[i].dtype == RA_F32)
+            numbers += (double)ra_parameter_size(&parameters[i]) + (double)B * (double)parameters[i].shape[1];
+    return numbers * sizeof(uint16_t);
+}
+
 /* The backend memory of training, without the autoencoder itself. A step needs the batch, its reconstruction
  * and the gradient of that; the pre-codes, their gradient and as much scratch memory; the codes. Some losses need as
  * much again for all codes, and the atoms. */
@@ -83,7 +95,7 @@ static double bytes_to_train(const ra_trainer *trainer) {
     if (trainer->pass.all_atoms) numbers += 3 * (double)B * (double)K + (double)K * (double)d;
     for (size_t i = 0; i < count; i++)
         if (parameters[i].gradient) numbers += 2 * (double)ra_parameter_size(&parameters[i]);
-    return numbers * sizeof(float) + bytes_of_codes(trainer);
+    return numbers * sizeof(float) + bytes_of_codes(trainer) + bytes_of_factors(trainer);
 }
 
 static ra_status check_memory(const ra_trainer *trainer, ra_error *err) {
@@ -102,6 +114,7 @@ static ra_status check_memory(const ra_trainer *trainer, ra_error *err) {
 
 static ra_status make(ra_trainer *trainer, size_t rows, ra_error *err) {
     RA_TRY(ra_train_settings_check(&trainer->settings, ra_sae_get_settings(trainer->sae), err));
+    RA_TRY(ra_train_check_precision(&trainer->settings, ra_sae_backend(trainer->sae), err));
     RA_TRY(count_steps(trainer, rows, err));
     RA_TRY(check_memory(trainer, err));
     RA_TRY(ra_moments_init(&trainer->moments, trainer->sae, &trainer->settings, err));
@@ -303,11 +316,21 @@ static ra_status run_step(ra_trainer *trainer, const float *host, size_t rows, r
     return RA_OK;
 }
 
+/* What the products of a step take. The projection is float32 in any case: it chooses points by their scores, and a
+ * checkpoint runs it, too. */
+static ra_status begin_rounding(ra_trainer *trainer, ra_error *err) {
+    RA_TRY(ra_dictionary_project(ra_sae_dictionary(trainer->sae), err));
+    return ra_backend_products(ra_sae_backend(trainer->sae), (ra_precision)trainer->settings.precision, err);
+}
+
 /* After a failed step, no copy of the batch is still in progress. */
 ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_train_progress *progress,
                           ra_error *err) {
     ra_backend *backend = ra_sae_backend(trainer->sae);
-    ra_status status = run_step(trainer, x, rows, progress, err);
+    bool rounds = trainer->settings.precision != RA_PRECISION_FLOAT32;
+    ra_status status = rounds ? begin_rounding(trainer, err) : RA_OK;
+    if (status == RA_OK) status = run_step(trainer, x, rows, progress, err);
+    if (rounds) (void)ra_backend_products(backend, RA_PRECISION_FLOAT32, NULL);
     if (status != RA_OK) (void)ra_backend_synchronize(backend, NULL);
     return status;
 }

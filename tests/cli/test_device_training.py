@@ -47,7 +47,7 @@ class Device(Case):
         self.x = support.write_npy(self.path("x.npy"), small_data(rows=60))
 
     def arguments(self, device, name, flags):
-        points = [] if {"--dictionary-kind", "--points"} & set(flags) else ["--points", "14"]
+        points = [] if {"--dictionary-kind", "--points", "--init"} & set(flags) else ["--points", "14"]
         return ["train", self.x, "-o", self.path(name), "--concepts", "12", "--batch-size", "24", "--seed", "3",
                 "--quiet", "--device", device, "--log", self.path(name + ".log"), *points, *flags]
 
@@ -134,6 +134,50 @@ class Tf32(Device):
         exact, rounded = runs["cuda", ()][1], runs["cuda", ("--tf32",)][1]
         self.assertNotEqual(rounded, exact)
         self.assertLess(relative_error(rounded, exact), 1e-2)
+
+
+class Precision(Device):
+    FLAGS = ["--sae", "topk", "--top-k", "3", "--encoder", "mlp_ln_1"]
+
+    def refused(self, code, sentence, device, *flags):
+        self.bad(code, sentence, *self.arguments(device, "out", [*self.FLAGS, *flags]))
+
+    def test_a_run_keeps_the_precision_that_it_began_with(self):
+        for mixture in ([], ["--mixture", "dense"]):
+            losses = {}
+            for precision in ("float32", "tf32", "bf16"):
+                flags = [*self.FLAGS, *mixture, "--precision", precision]
+                whole = self.train("cuda", *flags, "--steps", "9", name="whole")
+                losses[precision] = self.losses("whole")
+                self.assertEqual(read_safetensors(self.path("whole"))[1]["precision"], precision)
+                self.train("cuda", *flags, "--steps", "4")
+                again = self.train("cuda", *self.FLAGS, *mixture, "--steps", "9", "--resume", self.path("out"))
+                self.assertEqual(again, whole)
+                tensors, _ = read_safetensors(self.path("out"))
+                self.assertNotIn("BF16", {tensor.dtype for name, tensor in tensors.items() if name != "start.atoms"})
+            self.assertEqual(len({tuple(of) for of in losses.values()}), 3)
+            for precision in ("tf32", "bf16"):
+                self.assertLess(relative_error(losses[precision], losses["float32"]), 3e-2)
+
+    def test_another_one_is_refused_when_a_run_goes_on(self):
+        self.train("cuda", *self.FLAGS, "--precision", "bf16", "--steps", "4")
+        out = self.path("out")
+        self.refused(1, "--precision says tf32, but the run in %s has bf16" % out, "cuda", "--precision", "tf32", "--steps", "9",
+                     "--resume", out)
+        self.refused(1, "--precision bf16 needs a GPU", "cpu", "--steps", "9", "--resume", out)
+        os.rename(out, self.path("first"))
+        self.train("cuda", *self.FLAGS, "--init", self.path("first"), "--steps", "2", name="kept")
+        self.assertEqual(read_safetensors(self.path("kept"))[1]["precision"], "bf16")
+        self.train("cpu", *self.FLAGS, "--init", self.path("first"), "--precision", "float32", "--steps", "2", name="other")
+        self.assertEqual(read_safetensors(self.path("other"))[1]["precision"], "float32")
+
+    def test_the_cpu_computes_in_float32_only(self):
+        self.train("cpu", *self.FLAGS, "--precision", "float32", "--steps", "2", name="float32")
+        for precision in ("tf32", "bf16"):
+            self.refused(1, "rasae: --precision %s needs a GPU that multiplies such numbers (--device cuda), but the CPU computes in "
+                         "float32 only; take --precision float32" % precision, "cpu", "--precision", precision, "--steps", "2")
+        self.refused(2, "--tf32 rounds the factors of all products", "cuda", "--precision", "float32", "--tf32", "--steps", "2")
+        self.train("cuda", *self.FLAGS, "--precision", "bf16", "--tf32", "--steps", "2", name="both")
 
 
 class Memory(Device):

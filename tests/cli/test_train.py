@@ -57,6 +57,7 @@ class Defaults(Train):
             "batch_size": "64",
             "seed": "0",
             "encoder_start": "dictionary",
+            "precision": "float32",
             "schedule": "cosine",
             "lr": "0.002",
         }.items():

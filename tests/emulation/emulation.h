@@ -57,9 +57,10 @@ typedef size_t emulation_fail_memory_fn(size_t n);
 
 /* What has been asked of the device since the last call of this: proxies for time, which is not emulated. */
 typedef struct emulation_counts {
-    size_t waits;    /* for a stream, or for what a stream has done by some moment */
-    size_t launches; /* of kernels */
-    size_t products; /* of cuBLAS */
+    size_t waits;         /* for a stream, or for what a stream has done by some moment */
+    size_t launches;      /* of kernels */
+    size_t products;      /* of cuBLAS */
+    size_t half_products; /* those of them with factors of 16 bits */
     size_t fills, uploads, downloads;
     size_t bytes_up, bytes_down;
 } emulation_counts;

@@ -351,6 +351,7 @@ static ra_status settle_seeds(const train_run *run, train_model *model, ra_error
 
 ra_status train_run_all(train_run *run, ra_error *err) {
     RA_TRY(model_choice_backend(&run->options->model, &run->backend, err));
+    RA_TRY(ra_train_check_precision(&run->plan->train, run->backend, err));
     for (size_t i = 0; i < run->count; i++) RA_TRY(settle_seeds(run, &run->models[i], err));
     RA_TRY(open_saes(run, err));
     RA_TRY(train_standardize(run, err));

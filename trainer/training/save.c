@@ -217,6 +217,10 @@ ra_status train_check_resume(const train_options *options, const train_inputs *i
     if (delta && options->model.settings.delta_relative)
         RA_TRY(ra_setting_parse(ra_sae_settings_table(), RA_SET_DELTA, &sae, delta, path, err));
     RA_TRY(check_settings(ra_sae_settings_table(), &options->model.settings, &sae, path, err));
+    if (!ra_setting_known(&train, RA_TRAIN_PRECISION)) { /* an older file */
+        train.precision = RA_PRECISION_FLOAT32;
+        train_know(&train, RA_TRAIN_PRECISION);
+    }
     ra_train_settings flags = options->train;
     ra_setting_forget(&flags, RA_TRAIN_STEPS); /* they say how long a run is, not how it goes */
     ra_setting_forget(&flags, RA_TRAIN_EPOCHS);

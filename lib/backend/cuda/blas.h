@@ -23,8 +23,7 @@
     X(destroy, cublasDestroy_v2)                                                                             \
     X(set_stream, cublasSetStream_v2)                                                                        \
     X(set_workspace, cublasSetWorkspace_v2)                                                                  \
-    X(set_math_mode, cublasSetMathMode)                                                                      \
-    X(sgemm, cublasSgemm_v2_64)                                                                              \
+    X(gemm, cublasGemmEx_64)                                                                                 \
     X(version, cublasGetVersion_v2)                                                                          \
     X(status_text, cublasGetStatusString)
 

@@ -22,6 +22,7 @@ static ra_status select_device(cuda_context *context, size_t process, ra_error *
                 "the device cuda:%d has compute capability %d.%d; at least %d.%d is needed", context->ordinal,
                 major, minor, LEAST_MAJOR, LEAST_MINOR);
     context->major = major;
+    context->minor = minor;
     return RA_OK;
 }
 

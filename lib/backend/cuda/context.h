@@ -18,10 +18,10 @@
 
 typedef struct cuda_context {
     int ordinal;
-    bool tf32;       /* matrix products round their factors to 10 bits of mantissa */
-    bool yield;      /* a thread that waits sleeps */
-    int major;       /* its compute capability */
-    atomic_int lost; /* the cudaError_t after which the device no longer responds; 0: none */
+    bool tf32;        /* products round their factors to 10 bits of mantissa unless told otherwise */
+    bool yield;       /* a thread that waits sleeps */
+    int major, minor; /* its compute capability */
+    atomic_int lost;  /* the cudaError_t after which the device no longer responds; 0: none */
     const cublas_library *blas;
     ra_backend_stream *default_stream;
 } cuda_context;
@@ -50,10 +50,14 @@ struct ra_backend_stream {
     staging_slot slots[STAGING_SLOTS];
     unsigned next_slot;
     size_t copies, copies_before; /* through the slots: in all, and before the current operation */
+    ra_precision precision;       /* of its products' factors */
     bool deferred;                /* doubles arrive with the next wait */
     bool lost_downloads;          /* of an earlier operation, by a failure that a later one has reported */
     void *scratch; /* device memory for one operation; calls on a stream run in order, so one is enough */
     size_t scratch_bytes;
+    void *
+        narrow; /* the factors of a product in 16 bits, apart from what an operation has in its scratch memory */
+    size_t narrow_bytes;
 };
 
 /* failure.c: the status and the message of a call that failed at `what` ("a copy to the device"); RA_OK for a
@@ -88,11 +92,14 @@ ra_status cuda_wait(ra_backend_stream *s, ra_error *err);
 ra_status cuda_event_new(cuda_context *context, cudaEvent_t *event, ra_error *err);
 /* At least `bytes` of device memory, uninitialized, until the next call on this stream. */
 ra_status cuda_scratch(ra_backend_stream *s, size_t bytes, void **memory, ra_error *err);
+/* The same for the factors of one product. */
+ra_status cuda_narrow_memory(ra_backend_stream *s, size_t bytes, void **memory, ra_error *err);
 ra_status cuda_upload(void *self, ra_backend_stream *stream, void *device, const void *host, size_t bytes,
                       ra_error *err);
 ra_status cuda_download(void *self, ra_backend_stream *stream, void *host, const void *device, size_t bytes,
                         ra_error *err);
 void cuda_defer(void *self, ra_backend_stream *stream, bool deferred);
+ra_status cuda_products(void *self, ra_backend_stream *stream, ra_precision precision, ra_error *err);
 ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err);
 
 /* context.c */

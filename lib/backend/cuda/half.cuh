@@ -23,4 +23,11 @@ static __device__ inline float widen(bf16 x) {
     return __uint_as_float((uint32_t)x.bits << 16);
 }
 
+/* To the nearest, of two to the even one; a NaN stays one. */
+static __device__ inline bf16 narrow(float x) {
+    uint32_t bits = __float_as_uint(x);
+    if (x != x) return bf16{(uint16_t)(bits >> 16 | 0x40)};
+    return bf16{(uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16)};
+}
+
 #endif

@@ -61,6 +61,14 @@ typedef struct cuda_found {
 
 typedef enum cuda_width { CUDA_WIDTH_F32, CUDA_WIDTH_F16, CUDA_WIDTH_BF16 } cuda_width;
 
+/* narrow.cu: rows [rows,n] of float32, `stride` apart, rounded to bf16 without gaps; two matrices in one launch */
+typedef struct cuda_narrowed {
+    const void *from;
+    void *to;
+    size_t rows, n, stride;
+} cuda_narrowed;
+cudaError_t ra_cuda_narrow(cudaStream_t stream, cuda_narrowed a, cuda_narrowed b);
+
 /* elementwise.cu */
 cudaError_t ra_cuda_axpby(cudaStream_t stream, float alpha, const float *x, float beta, float *y, size_t n);
 cudaError_t ra_cuda_relu(cudaStream_t stream, const float *x, float *y, size_t n);

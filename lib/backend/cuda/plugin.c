@@ -41,6 +41,7 @@ const ra_backend_ops *ra_backend_plugin_ops(void) {
         .download = cuda_download,
         .synchronize = cuda_synchronize,
         .defer = cuda_defer,
+        .products = cuda_products,
         .codes_new = cuda_codes_new,
         .codes_bytes = cuda_codes_bytes,
         .codes_pack = cuda_codes_pack,

@@ -12,6 +12,7 @@ static void dispose(ra_backend_stream *stream) {
     cuda_staging_release(stream);
     if (stream->waited) (void)cudaEventDestroy(stream->waited);
     if (stream->scratch) (void)cudaFree(stream->scratch);
+    if (stream->narrow) (void)cudaFree(stream->narrow);
     if (stream->blas) (void)stream->context->blas->destroy(stream->blas);
     if (stream->blas_memory) (void)cudaFree(stream->blas_memory);
     if (stream->handle) (void)cudaStreamDestroy(stream->handle);
@@ -43,12 +44,9 @@ static ra_status prepare_blas(ra_backend_stream *stream, ra_error *err) {
         code = cudaMalloc(&stream->blas_memory, blas_bytes[tried]);
     RA_TRY(cuda_check(context, code, what, err));
     (void)cudaGetLastError(); /* of a size that did not fit */
-    RA_TRY(cublas_check(
+    return cublas_check(
         context, context->blas->set_workspace(stream->blas, stream->blas_memory, blas_bytes[tried - 1]), what,
-        err));
-    if (!context->tf32) return RA_OK; /* cuBLAS's default is float32 throughout */
-    return cublas_check(context, context->blas->set_math_mode(stream->blas, CUBLAS_TF32_TENSOR_OP_MATH), what,
-                        err);
+        err);
 }
 
 static ra_status prepare(ra_backend_stream *stream, ra_error *err) {
@@ -65,6 +63,7 @@ ra_status cuda_stream_new(void *self, ra_backend_stream **stream, ra_error *err)
     ra_backend_stream *made = ra_calloc(1, sizeof *made);
     if (!made) RA_FAIL_MEMORY(err, "a stream of the device", sizeof *made);
     made->context = self;
+    made->precision = made->context->tf32 ? RA_PRECISION_TF32 : RA_PRECISION_FLOAT32;
     pthread_mutex_init(&made->lock, NULL);
     ra_status status = prepare(made, err);
     if (status == RA_OK)
@@ -134,27 +133,53 @@ void cuda_defer(void *self, ra_backend_stream *stream, bool deferred) {
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Earlier GPUs have no units for such factors: cuBLAS would not round, and would be no faster. */
+ra_status cuda_products(void *self, ra_backend_stream *stream, ra_precision precision, ra_error *err) {
+    enum { ROUNDING_MAJOR = 8 };
+    cuda_context *context = self;
+    ra_backend_stream *s = stream ? stream : context->default_stream;
+    if (precision != RA_PRECISION_FLOAT32 && context->major < ROUNDING_MAJOR)
+        RA_FAIL(err, RA_ERR_DEVICE,
+                "the device cuda:%d has compute capability %d.%d; products of TF32 and bf16 need 8.0",
+                context->ordinal, context->major, context->minor);
+    if (precision == RA_PRECISION_FLOAT32 && context->tf32) precision = RA_PRECISION_TF32;
+    pthread_mutex_lock(&s->lock);
+    s->precision = precision;
+    pthread_mutex_unlock(&s->lock);
+    return RA_OK;
+}
+
 /* Scratch memory grows as needed, by half of itself at least so that it soon stops, and is kept. Operations
  * that have started may still use the old memory. */
-ra_status cuda_scratch(ra_backend_stream *entered, size_t bytes, void **memory, ra_error *err) {
-    if (bytes > entered->scratch_bytes) {
-        RA_TRY(cuda_wait(entered, err));
-        void *old = entered->scratch;
-        size_t before = entered->scratch_bytes;
-        entered->scratch = NULL;
-        entered->scratch_bytes = 0;
-        if (old) RA_TRY(cuda_check(entered->context, cudaFree(old), "freeing a work area", err));
-        size_t wanted = before + before / 2 > bytes ? before + before / 2 : bytes;
-        cudaError_t code = cudaMalloc(&entered->scratch, wanted);
-        if (code == cudaErrorMemoryAllocation && wanted > bytes) {
-            (void)cudaGetLastError();
-            wanted = bytes;
-            code = cudaMalloc(&entered->scratch, wanted);
-        }
-        RA_TRY(cuda_check(entered->context, code, "making a work area", err));
-        entered->scratch_bytes = wanted;
+static ra_status grow(ra_backend_stream *entered, void **memory, size_t *size, size_t bytes, ra_error *err) {
+    if (bytes <= *size) return RA_OK;
+    RA_TRY(cuda_wait(entered, err));
+    void *old = *memory;
+    size_t before = *size;
+    *memory = NULL;
+    *size = 0;
+    if (old) RA_TRY(cuda_check(entered->context, cudaFree(old), "freeing a work area", err));
+    size_t wanted = before + before / 2 > bytes ? before + before / 2 : bytes;
+    cudaError_t code = cudaMalloc(memory, wanted);
+    if (code == cudaErrorMemoryAllocation && wanted > bytes) {
+        (void)cudaGetLastError();
+        wanted = bytes;
+        code = cudaMalloc(memory, wanted);
     }
+    RA_TRY(cuda_check(entered->context, code, "making a work area", err));
+    *size = wanted;
+    return RA_OK;
+}
+
+ra_status cuda_scratch(ra_backend_stream *entered, size_t bytes, void **memory, ra_error *err) {
+    RA_TRY(grow(entered, &entered->scratch, &entered->scratch_bytes, bytes, err));
     *memory = entered->scratch;
+    return RA_OK;
+}
+
+ra_status cuda_narrow_memory(ra_backend_stream *entered, size_t bytes, void **memory, ra_error *err) {
+    RA_TRY(grow(entered, &entered->narrow, &entered->narrow_bytes, bytes, err));
+    *memory = entered->narrow;
     return RA_OK;
 }
 
