@@ -131,6 +131,8 @@ static size_t print_one_by_one(const float *values, size_t n, char *out) {
     return (size_t)(out - start);
 }
 
+enum { ROW_BLOCK = 64 }; /* numbers that the vectors below take at a time */
+
 #if defined(__x86_64__) && !defined(RA_SANITIZE)
 #include <immintrin.h>
 
@@ -207,7 +209,6 @@ static const uint8_t forms[NO_FORM][FORM_SIZE] __attribute__((aligned(FORM_SIZE)
     [NEGATIVE_ZERO_FORM] = {FROM_ZERO, FROM_POINT, FROM_ZERO, FROM_COMMA, [FORM_SIZE - 1] = 4}};
 
 /* The characters of some numbers, two words for each, and the forms that they take. */
-enum { ROW_BLOCK = 64 };
 
 typedef struct row_block {
     uint64_t digits[ROW_BLOCK], others[ROW_BLOCK], form[ROW_BLOCK];
