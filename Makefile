@@ -262,7 +262,7 @@ check-numbers: $(OUT)/tests/all_f32 ## print and read back every float32, beside
 # makes a call of each atomic operation, and the scheduler has these calls.
 SCHEDULED := server/http/deferred.c server/http/exchange.c server/serving/batcher.c $(call c_files,server/serving/registry)
 SCHEDULED_PARTS := $(patsubst %.c,$(OUT)/obj/scheduled/%.o,$(SCHEDULED))
-SCHEDULE_WRAPS := $(patsubst %,-Wl$(comma)--wrap=%,ra_model_open ra_model_release \
+SCHEDULE_WRAPS := $(patsubst %,-Wl$(comma)--wrap=%,ra_model_open ra_model_release park_wait park_wake \
   $(addprefix pthread_,mutex_lock mutex_unlock cond_wait cond_timedwait cond_signal cond_broadcast))
 
 $(OUT)/obj/scheduled/%.o: %.c | $(PACKAGES)

@@ -21,6 +21,7 @@
  */
 #include "serving/batcher.h"
 #include "ra_memory.h"
+#include "serving/park.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -31,16 +32,16 @@ enum {
     UNDER_WAY_US = 500     /* how long requests that are under way are waited for; most take 50 us */
 };
 
-typedef enum entry_state { WAITING, TAKEN, DONE } entry_state;
+/* CALLED: it waits, and should look whether it may start. */
+typedef enum entry_state { WAITING, CALLED, TAKEN, DONE } entry_state;
 
 typedef struct entry {
     const computation *wanted;
-    size_t most; /* rows of a group that it may be in */
-    entry_state state;
+    size_t most;       /* rows of a group that it may be in */
+    atomic_uint state; /* an entry_state, on which its thread is parked */
     ra_status status;
     ra_error *err;
-    pthread_cond_t turn; /* it is done, or it is the oldest while a slot is free */
-    struct entry *next;  /* in the queue, later in the group */
+    struct entry *next; /* in the queue, later in the group */
 } entry;
 
 /* Entries that are computed together. */
@@ -65,7 +66,7 @@ typedef struct slot {
 struct batcher {
     batcher_options options;
     pthread_mutex_t lock;
-    pthread_cond_t arrived; /* wakes leaders that wait for others to join */
+    pthread_cond_t arrived; /* wakes leaders that have nothing to wait for any more */
     entry_group *led;       /* a group for each slot that is taken */
     entry *oldest, *newest;
     size_t waiting;
@@ -274,13 +275,20 @@ static bool is_canceled(const computation *wanted) {
     return wanted->canceled && atomic_load(wanted->canceled);
 }
 
+/* Needs no lock. The entry may be gone at once, with its thread's stack. */
 static void finish(entry *done) {
-    done->state = DONE;
-    pthread_cond_signal(&done->turn);
+    atomic_store(&done->state, DONE);
+    park_wake(&done->state);
+}
+
+static void give_up(batcher *queue, entry *before) {
+    entry *given = take_out(queue, before);
+    queue->inside -= given->wanted->brief;
+    finish(given);
 }
 
 static void add(entry_group *group, entry *taken) {
-    taken->state = TAKEN;
+    atomic_store(&taken->state, TAKEN);
     if (group->last)
         group->last->next = taken;
     else
@@ -323,7 +331,7 @@ static bool fits(const entry_group *group, const computation *wanted) {
 static void collect(batcher *queue, entry_group *group) {
     for (entry *before = NULL, *at = queue->oldest; at; at = before ? before->next : queue->oldest) {
         if (is_canceled(at->wanted))
-            finish(take_out(queue, before));
+            give_up(queue, before);
         else if (fits(group, at->wanted))
             add(group, take_out(queue, before));
         else
@@ -360,11 +368,21 @@ static entry *first_ready(const batcher *queue) {
 
 static void wake_ready(const batcher *queue) {
     entry *ready = first_ready(queue);
-    if (ready) pthread_cond_signal(&ready->turn);
+    if (ready && atomic_exchange(&ready->state, CALLED) == WAITING) park_wake(&ready->state);
 }
 
 static bool are_under_way(const batcher *queue) {
     return queue->options.under_way && queue->options.under_way(queue->options.context) > queue->inside;
+}
+
+/* Wakes the leaders whose wait is over, and no other: on a busy core each would only look and wait again. */
+static void wake_leaders(batcher *queue) {
+    for (const entry_group *group = queue->led; group; group = group->next) {
+        if (!group->open) continue;
+        if (group->rows < group->first->most && (queue->options.delay_us || are_under_way(queue))) continue;
+        pthread_cond_broadcast(&queue->arrived);
+        return;
+    }
 }
 
 static struct timespec in_microseconds(unsigned count) {
@@ -418,38 +436,61 @@ static void lead(batcher *queue, entry *leader) {
     trim(own);
     pthread_mutex_lock(&queue->lock);
     end(queue, &group);
-    for (entry *at = group.first, *next; at; at = next) {
-        next = at->next; /* a finished entry may be gone at once, with its thread's stack */
-        finish(at);
-    }
+    for (const entry *at = group.first; at; at = at->next) queue->inside -= at->wanted->brief;
     own->next = queue->free;
     queue->free = own;
     wake_ready(queue);
+    pthread_mutex_unlock(&queue->lock);
+    for (entry *at = group.first, *next; at; at = next) {
+        next = at->next;
+        if (at != leader) finish(at);
+    }
+}
+
+/* Waits until there may be something to do for its thread, or all is done. */
+static entry_state park(entry *own, entry_state state) {
+    while (state == WAITING || state == TAKEN) {
+        park_wait(&own->state, state);
+        state = atomic_load(&own->state);
+    }
+    return state;
+}
+
+/* With the lock held. True: the entry is done; false: its thread may park. */
+static bool step(batcher *queue, entry *own) {
+    entry_state state = atomic_load(&own->state);
+    if (state == TAKEN || state == DONE) return state == DONE;
+    if (is_canceled(own->wanted)) {
+        give_up(queue, before_of(queue, own));
+        return true;
+    }
+    atomic_store(&own->state, WAITING);
+    return false;
 }
 
 ra_status batcher_run(batcher *queue, const computation *wanted, ra_error *err) {
     entry own = {.wanted = wanted, .most = most_rows(queue, wanted), .status = RA_ERR_CANCELED, .err = err};
-    pthread_cond_init(&own.turn, NULL);
+    atomic_init(&own.state, WAITING);
     pthread_mutex_lock(&queue->lock);
     queue->inside += wanted->brief;
     if (is_canceled(wanted) || !join_open(queue, &own)) append(queue, &own);
-    pthread_cond_broadcast(&queue->arrived);
-    while (own.state != DONE) {
-        if (own.state == WAITING && is_canceled(wanted)) {
-            take_out(queue, before_of(queue, &own));
+    wake_leaders(queue);
+    do {
+        bool done = step(queue, &own);
+        if (!done && first_ready(queue) == &own) {
+            lead(queue, &own); /* without the lock afterwards */
             break;
         }
-        if (own.state == WAITING && first_ready(queue) == &own)
-            lead(queue, &own);
-        else
-            pthread_cond_wait(&own.turn, &queue->lock);
-    }
-    if (own.status == RA_ERR_CANCELED) wake_ready(queue); /* it may have been told to start */
-    queue->inside -= wanted->brief;
-    pthread_mutex_unlock(&queue->lock);
-    pthread_cond_destroy(&own.turn);
-    if (own.status == RA_ERR_CANCELED)
+        pthread_mutex_unlock(&queue->lock);
+        if (done || park(&own, atomic_load(&own.state)) == DONE) break;
+        pthread_mutex_lock(&queue->lock);
+    } while (true);
+    if (own.status == RA_ERR_CANCELED) { /* it may have been told to start */
+        pthread_mutex_lock(&queue->lock);
+        wake_ready(queue);
+        pthread_mutex_unlock(&queue->lock);
         RA_FAIL(err, RA_ERR_CANCELED, "the request was given up before its answer was there");
+    }
     return own.status;
 }
 
@@ -482,7 +523,7 @@ void batcher_warm(batcher *queue, const ra_model *model) {
 
 void batcher_fewer(batcher *queue) {
     pthread_mutex_lock(&queue->lock);
-    pthread_cond_broadcast(&queue->arrived);
+    wake_leaders(queue);
     pthread_mutex_unlock(&queue->lock);
 }
 

@@ -7,13 +7,14 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { MOST_THREADS = 8, MOST_LOCKS = 256, MOST_CHOICES = 4096 };
 
-typedef enum state { RUNS, WANTS_LOCK, WAITS, WAITS_FOR, JOINS, ENDED } state;
+typedef enum state { RUNS, WANTS_LOCK, WAITS, WAITS_FOR, PARKED, WOKEN, JOINS, ENDED } state;
 
 typedef struct thread {
     pthread_t id;
@@ -21,6 +22,7 @@ typedef struct thread {
     state state;
     pthread_mutex_t *lock; /* that it wants, now or after the wait */
     pthread_cond_t *condition;
+    const atomic_uint *word; /* that it is parked on */
     bool timed, timed_out;
     bool (*holds)(void *context);
     void (*run)(void *argument);
@@ -57,8 +59,8 @@ REAL(int, pthread_cond_broadcast, pthread_cond_t *condition);
 /* ---- choices ------------------------------------------------------------------------------------------- */
 
 _Noreturn static void fail(const char *what) {
-    static const char *const states[] = {"runs",  "wants a lock", "waits", "waits for a fact",
-                                         "joins", "ended"};
+    static const char *const states[] = {"runs",   "wants a lock", "waits", "waits for a fact",
+                                         "parked", "woken",        "joins", "ended"};
     fprintf(stderr, "%s: %s\nthe schedule:", all.name, what);
     for (int i = 0; i < all.depth; i++) fprintf(stderr, " %d/%d", all.choices[i].chosen, all.choices[i].of);
     fprintf(stderr, "\n");
@@ -110,6 +112,8 @@ static bool can_run(int i) {
         return *owner_of(at->lock) < 0;
     case WAITS:
         return at->timed && *owner_of(at->lock) < 0;
+    case WOKEN:
+        return true;
     case WAITS_FOR:
         return at->holds(at->argument);
     case JOINS:
@@ -273,6 +277,36 @@ WRAP(pthread_cond_broadcast, pthread_cond_t *condition) {
     if (self < 0) return __real_pthread_cond_broadcast(condition);
     wake(condition, true);
     return 0;
+}
+
+/* server/serving/park.h */
+void __wrap_park_wait(const atomic_uint *word, unsigned still);
+void __real_park_wait(const atomic_uint *word, unsigned still);
+void __wrap_park_wait(const atomic_uint *word, unsigned still) {
+    if (self < 0) {
+        __real_park_wait(word, still);
+        return;
+    }
+    if (atomic_load(word) == still) {
+        all.threads[self].state = PARKED;
+        all.threads[self].word = word;
+    }
+    pass_on();
+}
+
+void __wrap_park_wake(const atomic_uint *word);
+void __real_park_wake(const atomic_uint *word);
+void __wrap_park_wake(const atomic_uint *word) {
+    if (self < 0) {
+        __real_park_wake(word);
+        return;
+    }
+    for (int i = 0; i < all.count; i++) {
+        if (all.threads[i].state != PARKED || all.threads[i].word != word) continue;
+        all.threads[i].state = WOKEN;
+        break;
+    }
+    pass_on();
 }
 
 /* ---- what the compiler calls ---------------------------------------------------------------------------- */
