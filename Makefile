@@ -34,6 +34,10 @@ known      = $(foreach flag,$(1),$(shell $(CC) -Werror $(flag) -S -x c -o /dev/n
 HARDEN    := $(call known,-fstack-protector-strong -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard)
 FORTIFY   := $(if $(SANITIZE),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 CFLAGS    += $(HARDEN) $(FORTIFY) -fPIE
+# What a function declares and does not set is zero, not what another call left there. Sanitizers and valgrind look for such reads
+# themselves. Large buffers of frequent calls are RA_UNINITIALIZED (lib/ra_memory.h).
+AUTO_INIT ?= $(if $(SANITIZE),,$(call known,-ftrivial-auto-var-init=zero))
+CFLAGS    += $(AUTO_INIT)
 HARD_LINK := -z,relro,-z,now,-z,noexecstack,-z,separate-code
 LDFLAGS   += -Wl,$(HARD_LINK)
 CFLAGS    += -std=gnu17 -g $(OPTIMIZE) -fno-math-errno -fvisibility=hidden $(WARNINGS) -MMD -MP -pthread

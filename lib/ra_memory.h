@@ -25,6 +25,17 @@ void *ra_calloc(size_t count, size_t size) __attribute__((malloc));
  * `memory` stays valid. */
 void *ra_realloc(void *memory, size_t count, size_t size);
 
+/* Before a large variable of a function that is called often, which writes it before it reads it: the build sets all other
+ * variables to zero (-ftrivial-auto-var-init), which costs as much as what such a function does. */
+#if defined __has_attribute
+#if __has_attribute(uninitialized)
+#define RA_UNINITIALIZED __attribute__((uninitialized))
+#endif
+#endif
+#ifndef RA_UNINITIALIZED
+#define RA_UNINITIALIZED
+#endif
+
 /* A copy of a string; NULL if `text` is NULL or there is not enough memory. */
 char *ra_strdup(const char *text) __attribute__((malloc));
 

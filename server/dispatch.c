@@ -5,6 +5,7 @@
 #include "dispatch.h"
 #include "routes.h"
 #include "http/conditions.h"
+#include "ra_memory.h"
 #include "telemetry/observe.h"
 
 #include <stdarg.h>
@@ -81,7 +82,7 @@ static void refuse_header(const http_request *request, http_response *response, 
  * the Open Inference Protocol often send no Content-Type and never rely on it; there an unknown coding is
  * 501. */
 static void choose_body(const route *row, http_request *request, http_response *response) {
-    char sentence[SENTENCE_SIZE], names[NAMES_SIZE];
+    RA_UNINITIALIZED char sentence[SENTENCE_SIZE], names[NAMES_SIZE];
     const char *type = request->headers[HTTP_CONTENT_TYPE], *coding = request->headers[HTTP_CONTENT_ENCODING];
     if (!row->takes) return;
     bool any_type = row->takes == FORMS_OIP || row->takes == FORMS_NOTHING;
@@ -101,7 +102,7 @@ static void choose_body(const route *row, http_request *request, http_response *
 
 /* Chooses the form of the reply; fills the response when the client accepts none of those that there are. */
 static void choose_reply(const route *row, http_request *request, http_response *response) {
-    char sentence[SENTENCE_SIZE], names[NAMES_SIZE];
+    RA_UNINITIALIZED char sentence[SENTENCE_SIZE], names[NAMES_SIZE];
     const char *asked = http_target_parameter(&request->target, "format");
     form chosen = row->gives & FORMS_JSON || !row->gives ? FORM_JSON : FORM_SAFETENSORS;
     request->reply_form = chosen;
@@ -144,7 +145,7 @@ static void admit(void *context, http_request *request, http_response *response,
     rasaed *server = context;
     route_match match;
     ra_error err = {0};
-    char sentence[SENTENCE_SIZE], methods[METHODS_SIZE];
+    RA_UNINITIALIZED char sentence[SENTENCE_SIZE], methods[METHODS_SIZE];
     auth_verdict verdict;
     routes_find(&request->target, request->method, &match);
     const route *row = match.route;

@@ -5,6 +5,7 @@
  * Of a search among few of the atoms, only those are read: some of them at a time are put side by side, in the
  * first-level cache for few queries and in scratch memory for a matrix product with many. */
 #include "model/model.h"
+#include "ra_memory.h"
 #include "tensor/dots.h"
 #include "tensor/vectors.h"
 
@@ -84,7 +85,7 @@ static void chosen_part(void *context, size_t part) {
     const chosen_job *job = context;
     size_t d = job->D->shape[1], last = (part + 1) * PART < job->n ? (part + 1) * PART : job->n;
     size_t at_once = d < CHUNK ? AT_ONCE * CHUNK / d : AT_ONCE;
-    float chunk[AT_ONCE * CHUNK];
+    RA_UNINITIALIZED float chunk[AT_ONCE * CHUNK];
     if (at_once > MOST_AT_ONCE) at_once = MOST_AT_ONCE;
     for (size_t i = part * PART; i < last; i += at_once)
         for (size_t from = 0; from < d; from += CHUNK) {

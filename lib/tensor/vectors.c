@@ -2,6 +2,7 @@
  * product of two float32 numbers is exact in float64: the only rounding is that of the sum. */
 #include "tensor/vectors.h"
 #include "base/multiversion.h"
+#include "ra_memory.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -63,7 +64,7 @@ const float *ra_row_widen(ra_dtype dtype, const void *row, size_t from, size_t n
 }
 
 double ra_row_dot(ra_dtype dtype, const void *row, const float *y, size_t n) {
-    float chunk[CHUNK];
+    RA_UNINITIALIZED float chunk[CHUNK];
     double sum = 0;
     for (size_t from = 0; from < n; from += CHUNK) {
         size_t count = n - from < CHUNK ? n - from : CHUNK;
@@ -73,7 +74,7 @@ double ra_row_dot(ra_dtype dtype, const void *row, const float *y, size_t n) {
 }
 
 static double row_norm(ra_dtype dtype, const void *row, size_t n) {
-    float chunk[CHUNK];
+    RA_UNINITIALIZED float chunk[CHUNK];
     double sum = 0;
     for (size_t from = 0; from < n; from += CHUNK) {
         size_t count = n - from < CHUNK ? n - from : CHUNK;
@@ -113,7 +114,7 @@ typedef struct finite_job {
 
 static void finite_part(void *context, size_t part) {
     finite_job *job = context;
-    float chunk[CHUNK];
+    RA_UNINITIALIZED float chunk[CHUNK];
     size_t end = (part + 1) * PART < job->elements ? (part + 1) * PART : job->elements;
     for (size_t from = part * PART; from < end; from += CHUNK) {
         size_t count = end - from < CHUNK ? end - from : CHUNK;

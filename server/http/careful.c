@@ -59,7 +59,7 @@ static size_t take_turn(http_sending *own, size_t most) {
 static ssize_t read_piece(void *context, uint64_t position, char *to, size_t most) {
     http_sending *own = context;
     const http_response *from = own->response;
-    http_piece pieces[HTTP_PIECES];
+    RA_UNINITIALIZED http_piece pieces[HTTP_PIECES];
     size_t count = http_response_pieces(from, pieces), copied = 0;
     most = take_turn(own, most);
     if (!most) return 0;
@@ -86,7 +86,7 @@ static void end(void *context) {
 }
 
 static uint64_t size_of(const http_response *response) {
-    http_piece pieces[HTTP_PIECES];
+    RA_UNINITIALIZED http_piece pieces[HTTP_PIECES];
     uint64_t size = 0; /* that of a 304, too, which is announced and not sent */
     for (size_t i = 0, count = http_response_pieces(response, pieces); i < count; i++) size += pieces[i].size;
     return size;

@@ -221,8 +221,8 @@ static enum MHD_Result send_response(http_engine *engine, http_exchange *exchang
     http_connection *watched = watched_of(connection);
     if (watched) watched->lingers = from->close;
     enter(connection, PHASE_SENDING);
-    http_piece pieces[HTTP_PIECES];
-    struct MHD_IoVec parts[HTTP_PIECES];
+    RA_UNINITIALIZED http_piece pieces[HTTP_PIECES];
+    RA_UNINITIALIZED struct MHD_IoVec parts[HTTP_PIECES];
     size_t count = http_response_pieces(from, pieces), size = count ? pieces[0].size : 0;
     for (size_t i = 0; i < count; i++) parts[i] = (struct MHD_IoVec){pieces[i].data, pieces[i].size};
     struct MHD_Response *response =

@@ -98,7 +98,7 @@ static void end_those_that_are_over(http_lingering *lingering, uint64_t now) {
 
 void http_lingering_run(http_lingering *lingering, uint64_t now) {
     if (!lingering->first) return;
-    struct epoll_event events[AT_ONCE];
+    RA_UNINITIALIZED struct epoll_event events[AT_ONCE];
     int count = epoll_wait(lingering->descriptor, events, AT_ONCE, 0);
     bool over = now >= lingering->next_look;
     for (int i = 0; i < count; i++) {

@@ -17,6 +17,7 @@
  */
 #include "http/conditions.h"
 #include "http/http.h"
+#include "ra_memory.h"
 #include "ra_digest.h"
 
 #include <stdio.h>
@@ -77,7 +78,7 @@ static void pack(http_response *response, content_coding coding) {
 static void make_tag(http_response *response, content_coding coding) {
     char digest[RA_DIGEST_SIZE], both[2 * RA_DIGEST_SIZE];
     if (!response->tag[0]) {
-        http_piece pieces[HTTP_PIECES];
+        RA_UNINITIALIZED http_piece pieces[HTTP_PIECES];
         size_t count = http_response_pieces(response, pieces);
         ra_digest(response->body.data, response->body.size, digest);
         for (size_t i = response->body.size > 0; i < count; i++) {

@@ -1,4 +1,5 @@
 #include "http/http.h"
+#include "ra_memory.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -71,7 +72,7 @@ size_t http_response_pieces(const http_response *response, http_piece pieces[HTT
 }
 
 size_t http_response_size(const http_response *response) {
-    http_piece pieces[HTTP_PIECES];
+    RA_UNINITIALIZED http_piece pieces[HTTP_PIECES];
     size_t size = 0, count = response->status == 304 ? 0 : http_response_pieces(response, pieces);
     for (size_t i = 0; i < count; i++) size += pieces[i].size;
     return size;

@@ -272,7 +272,7 @@ static int open_below(int folder, const char *path) {
 }
 
 static ra_status read_whole(int file, size_t size, text *bytes, ra_error *err) {
-    char block[1 << 16];
+    RA_UNINITIALIZED char block[1 << 16];
     for (size_t done = 0; done < size;) {
         ssize_t got = read(file, block, sizeof block < size - done ? sizeof block : size - done);
         if (got < 0 && errno == EINTR) continue;

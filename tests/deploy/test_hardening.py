@@ -4,6 +4,7 @@ Standard library only. Elf is what this file needs of the format: segments, dyna
 
 import glob
 import os
+import re
 import struct
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ PT_LOAD, PT_DYNAMIC, PT_GNU_STACK, PT_GNU_RELRO = 1, 2, 0x6474E551, 0x6474E552
 DT_FLAGS, DT_TEXTREL, DT_FLAGS_1 = 30, 22, 0x6FFFFFFB
 DF_BIND_NOW, DF_1_NOW, DF_1_PIE = 8, 1, 0x08000000
 EXECUTE, WRITE = 1, 2
+AUTO_INIT = re.compile(r"-ftrivial-auto-var-init=(\w+)")
 ENDBR64 = bytes((0xF3, 0x0F, 0x1E, 0xFA))
 X86_64 = 62
 
@@ -91,6 +93,18 @@ def missing(elf, program=True):
     main = elf.symbols(".symtab").get("main") if program else None
     if elf.machine == X86_64 and main and elf.at(main, 4) != ENDBR64:
         yield "cf-protection"
+    if any(AUTO_INIT.findall(producer)[-1:] != ["zero"] for producer in producers(elf)):
+        yield "auto-init"
+
+
+def producers(elf):
+    """The options of each of our C compilations, which gcc writes into the debugging information. Others have none to look at: a
+    stripped program, clang's, a link of files that were built without -g."""
+    texts = elf.section(".debug_str")
+    if not texts or SANITIZED:
+        return []
+    strings = elf.bytes[texts[4]:texts[4] + texts[5]].split(b"\0")
+    return [text.decode() for text in strings if text.startswith(b"GNU C17 ")]
 
 
 SMALL = """
@@ -104,7 +118,7 @@ int main(int argc, char **argv) {
 """
 # As the Makefile has them, and what each is taken away with.
 X86 = os.uname().machine == "x86_64"
-FLAGS = ("-O2 -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fPIE -pie "
+FLAGS = ("-g -O2 -ftrivial-auto-var-init=zero -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fPIE -pie "
          "-Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code").split() + ["-fcf-protection=full"] * X86
 WITHOUT = {
     "pie": ["-no-pie", "-fno-pie"],
@@ -114,6 +128,7 @@ WITHOUT = {
     "separate-code": ["-Wl,-z,noseparate-code"],
     "stack-protector": ["-fno-stack-protector"],
     "fortify": ["-U_FORTIFY_SOURCE"],
+    "auto-init": ["-ftrivial-auto-var-init=uninitialized"],
     **({"cf-protection": ["-fcf-protection=none"]} if X86 else {}),
 }
 

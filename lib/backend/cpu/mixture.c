@@ -3,6 +3,7 @@
 #include "backend/cpu/cpu.h"
 #include "backend/simplex.h"
 #include "base/multiversion.h"
+#include "ra_memory.h"
 #include "tensor/vectors.h"
 
 #include <math.h>
@@ -60,7 +61,7 @@ RA_MULTIVERSION static void scale(float *y, float factor, size_t n) {
 static void gram_part(void *context, size_t part) {
     const ra_mixture *mixture = context;
     int T = (int)mixture->most;
-    atom a;
+    RA_UNINITIALIZED atom a;
     for (size_t k = part * ATOMS_PER_PART; k < ra_pool_part_end(part, ATOMS_PER_PART, mixture->atoms); k++) {
         find(mixture, k, &a);
         for (int i = 0; i < T; i++)
@@ -133,11 +134,11 @@ static float cosine(const atom *a, double rest) {
 static void fit_atom(const fit_job *job, size_t k) {
     const ra_mixture *mixture = job->mixture;
     size_t d = mixture->dimensions;
-    atom a;
+    RA_UNINITIALIZED atom a;
     find(mixture, k, &a);
     pose(mixture, &a);
     ra_simplex_nearest(a.G, MOST, a.c, a.w, a.scratch, a.count);
-    double change[MOST];
+    RA_UNINITIALIZED double change[MOST];
     for (int i = 0; i < a.count; i++) {
         float before = a.weight[i];
         a.weight[i] = (float)a.w[i];
@@ -153,7 +154,7 @@ static void fit_atom(const fit_job *job, size_t k) {
     }
     if (factor != 1) scale(a.relax, (float)factor, d);
     /* points . relax follows from what has been added to it */
-    double q[MOST];
+    RA_UNINITIALIZED double q[MOST];
     for (int i = 0; i < a.count; i++) {
         q[i] = a.q[i];
         for (int j = 0; j < a.count; j++) q[i] += change[j] * a.G[i * MOST + j];
@@ -208,8 +209,8 @@ static int enter(const ra_mixture *mixture, atom *a, int32_t candidate) {
 static void exchange_atom(const ra_mixture *mixture, size_t k, int32_t candidate) {
     size_t d = mixture->dimensions;
     int T = (int)mixture->most;
-    atom a;
-    double nearest[MOST];
+    RA_UNINITIALIZED atom a;
+    RA_UNINITIALIZED double nearest[MOST];
     find(mixture, k, &a);
     for (int i = 0; i < a.count; i++)
         if (a.index[i] == candidate) return;

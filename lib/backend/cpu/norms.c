@@ -2,6 +2,7 @@
  * divided by rows, sums over the rows by columns. */
 #include "backend/cpu/cpu.h"
 #include "base/multiversion.h"
+#include "ra_memory.h"
 
 #include <math.h>
 #include <string.h>
@@ -107,7 +108,7 @@ RA_MULTIVERSION static void sum_columns(const norm_job *job, size_t first, size_
     const ra_norm *norm = job->norm;
     const float *mean = norm->by_row ? NULL : norm->mean + first,
                 *rstd = norm->by_row ? NULL : norm->rstd + first;
-    float xhat[COLUMNS_PER_PART];
+    RA_UNINITIALIZED float xhat[COLUMNS_PER_PART];
     for (size_t i = 0; i < job->rows; i++) {
         const float *u = job->u + i * job->n + first, *dy = job->dy + i * job->n + first;
         if (norm->by_row)
@@ -165,7 +166,7 @@ static void backward_by_row_part(void *context, size_t part) {
 RA_MULTIVERSION static void backward_by_column(const norm_job *job, size_t first, size_t count) {
     const float *restrict mean = job->norm->mean + first, *restrict rstd = job->norm->rstd + first,
                           *restrict gamma = job->norm->gamma + first;
-    double dgamma[COLUMNS_PER_PART], dbeta[COLUMNS_PER_PART];
+    RA_UNINITIALIZED double dgamma[COLUMNS_PER_PART], dbeta[COLUMNS_PER_PART];
     for (size_t j = 0; j < count; j++) {
         dgamma[j] = job->sums[first + j] / job->count;
         dbeta[j] = job->sums[job->n + first + j] / job->count;

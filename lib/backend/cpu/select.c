@@ -161,7 +161,7 @@ static size_t find_bar(const float *x, size_t n, size_t k, size_t most, float *b
 
 /* What at least k of the blocks' largest scores exceed; a score that does not cannot be one of the best k. */
 static float first_bar(const float *most, size_t blocks, size_t k, float above) {
-    candidate sorted[BLOCKS];
+    RA_UNINITIALIZED candidate sorted[BLOCKS];
     float bar;
     if (!find_bar(most, blocks, k, k + k / 16, &bar)) {
         for (size_t i = 0; i < blocks; i++) sorted[i] = (candidate){most[i], (int32_t)i};
@@ -207,7 +207,7 @@ static void finish(collection *c, candidate *spare) {
  * rising index. */
 static size_t select_row(const float *scores, size_t n, size_t k, float above, candidate *out,
                          size_t capacity) {
-    float most[BLOCKS];
+    RA_UNINITIALIZED float most[BLOCKS];
     collection c = {.out = out, .capacity = capacity, .k = k, .bar = above, .ascending = true};
     size_t width = SCAN, blocks;
     if (k == 0) return 0;
@@ -236,7 +236,8 @@ typedef struct top_k_job {
 
 static void top_k_part(void *context, size_t part) {
     const top_k_job *job = context;
-    candidate small[2 * SMALL], *buffer = job->buffers ? job->buffers + part * 2 * job->capacity : small;
+    RA_UNINITIALIZED candidate small[2 * SMALL];
+    candidate *buffer = job->buffers ? job->buffers + part * 2 * job->capacity : small;
     for (size_t b = part * ROWS_PER_PART; b < (part + 1) * ROWS_PER_PART && b < job->rows; b++) {
         size_t count =
             select_row(job->scores + b * job->n, job->n, job->k, job->above, buffer, job->capacity);

@@ -5,6 +5,7 @@
  * first-level cache. */
 #include "backend/cpu/cpu.h"
 #include "base/multiversion.h"
+#include "ra_memory.h"
 #include "tensor/vectors.h"
 
 #include <math.h>
@@ -149,7 +150,7 @@ ra_status cpu_column_sums(void *self, ra_backend_stream *stream, const float *x,
 static void kernel_sums_part(void *context, size_t part) {
     const columns_job *job = context;
     size_t first = part * COLUMNS_PER_PART, count = ra_pool_part_end(part, COLUMNS_PER_PART, job->n) - first;
-    float x[COLUMNS_PER_PART], kappa[COLUMNS_PER_PART];
+    RA_UNINITIALIZED float x[COLUMNS_PER_PART], kappa[COLUMNS_PER_PART];
     double *weighted = job->sums + first, *values = weighted + job->n;
     const float *thresholds = job->thresholds + first;
     memset(weighted, 0, count * sizeof *weighted);

@@ -20,7 +20,7 @@ static bool is_integer(ra_dtype dtype) {
 /* values [n] <- the elements from `from` on; of a float type or F64 */
 static void read_floats(const ra_tensor *tensor, size_t from, size_t n, float *values) {
     enum { CHUNK = 512 };
-    double aligned[CHUNK]; /* of the widest type, so aligned for all */
+    RA_UNINITIALIZED double aligned[CHUNK]; /* of the widest type, so aligned for all */
     size_t unit = ra_dtype_size(tensor->dtype);
     const char *source = (const char *)tensor->data + from * unit;
     if (tensor->dtype == RA_F32) {

@@ -296,7 +296,7 @@ static ra_status widen(const oip_tensor *tensor, const char *bytes, size_t first
 static ra_status take_latents(oip_tensor *tensor, const char *bytes, ra_error *err) {
     size_t width = tensor->spec.shape[1], size = ra_dtype_size(tensor->spec.dtype);
     ra_codes *codes = &tensor->codes;
-    float values[CHUNK];
+    RA_UNINITIALIZED float values[CHUNK];
     for (size_t row = 0; row < tensor->spec.shape[0]; row++) {
         open_row(codes, row);
         for (size_t from = 0, n; from < width; from += n) {

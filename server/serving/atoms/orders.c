@@ -45,7 +45,7 @@ static bool sort_by_digit(const item *from, item *to, size_t count, unsigned shi
 }
 
 static const item *sort(item *items, item *spare, size_t count) {
-    size_t starts[DIGITS];
+    RA_UNINITIALIZED size_t starts[DIGITS];
     for (unsigned pass = 0; pass < PASSES; pass++) {
         if (!sort_by_digit(items, spare, count, pass * DIGIT, starts)) continue;
         item *moved = items;
