@@ -173,7 +173,8 @@ static float first_bar(const float *most, size_t blocks, size_t k, float above) 
 
 /* Keeps the candidates above a bar that only k of them exceed; false: there is none. */
 static bool keep_above(collection *c) {
-    float scores[SMALL], bar;
+    RA_UNINITIALIZED float scores[SMALL];
+    float bar;
     size_t kept = 0;
     if (c->count > SMALL) return false;
     for (size_t i = 0; i < c->count; i++) scores[i] = c->out[i].score;
