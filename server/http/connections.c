@@ -126,6 +126,8 @@ static bool is_expecting(const http_connection *connection, uint64_t now) {
     int unread = 0;
     if ((turn & PHASE_MASK) != PHASE_IDLE) return false;
     if (turn == 0 && now < connection->made + HTTP_FIRST_REQUEST_US) return true;
+    uint64_t rested = atomic_load_explicit(&connection->rested, memory_order_relaxed);
+    if (rested && now < rested + HTTP_NEXT_REQUEST_US) return true;
     return ioctl(connection->descriptor, FIONREAD, &unread) == 0 && unread > 0;
 }
 
@@ -139,6 +141,7 @@ size_t http_connections_expecting(http_connections *table, uint64_t now) {
 
 /* Only one thread writes, so this need not be one atomic step. */
 void http_connection_enter(http_connection *connection, http_phase phase) {
+    if (phase == PHASE_IDLE) atomic_store_explicit(&connection->rested, http_now(), memory_order_relaxed);
     unsigned turn = atomic_load_explicit(&connection->turn, memory_order_relaxed);
     atomic_store_explicit(&connection->turn, ((turn >> PHASE_BITS) + 1) << PHASE_BITS | (unsigned)phase,
                           memory_order_relaxed);

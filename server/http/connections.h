@@ -31,7 +31,12 @@
 
 #include <sys/socket.h>
 
-enum { HTTP_LEAST_RATE = 512, HTTP_FIRST_REQUEST_US = 1000000, HTTP_SPARE_US = 1000000 };
+enum {
+    HTTP_LEAST_RATE = 512,
+    HTTP_FIRST_REQUEST_US = 1000000,
+    HTTP_SPARE_US = 1000000,
+    HTTP_NEXT_REQUEST_US = 200000
+};
 
 typedef enum http_phase {
     PHASE_IDLE,
@@ -65,12 +70,13 @@ typedef struct http_connection {
     /* private */
     atomic_uint turn; /* the phase, and a counter that grows with every change */
     atomic_size_t received;
-    uint64_t made;       /* when it was added */
-    unsigned seen;       /* the turn that the clock below is for */
-    uint64_t since;      /* when the clock started; 0: it is not running */
-    uint64_t head_since; /* the same for the head, which begins in PHASE_IDLE */
-    uint64_t bytes;      /* the bytes that had passed by then */
-    uint64_t ended;      /* when a look first found the client's side closed in this turn; 0: it is open */
+    uint64_t made;           /* when it was added */
+    _Atomic uint64_t rested; /* when its last answer was sent; 0: it had none */
+    unsigned seen;           /* the turn that the clock below is for */
+    uint64_t since;          /* when the clock started; 0: it is not running */
+    uint64_t head_since;     /* the same for the head, which begins in PHASE_IDLE */
+    uint64_t bytes;          /* the bytes that had passed by then */
+    uint64_t ended; /* when a look first found the client's side closed in this turn; 0: it is open */
     bool cut;
     struct http_connection *before, *after;
 } http_connection;
@@ -106,7 +112,8 @@ size_t http_connections_count(http_connections *table);
 void http_connections_phases(http_connections *table, size_t counts[HTTP_PHASES]);
 
 /* How many have a request on the way: bytes have arrived that nobody has read yet, or the connection is
- * younger than HTTP_FIRST_REQUEST_US and has not sent its first one. Closing these would lose the request of
+ * younger than HTTP_FIRST_REQUEST_US and has not sent its first one, or its last answer is younger than
+ * HTTP_NEXT_REQUEST_US, so that its client may be sending the next one. Closing these would lose the request of
  * a client that was let in. */
 size_t http_connections_expecting(http_connections *table, uint64_t now);
 

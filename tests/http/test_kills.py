@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -65,8 +66,8 @@ class Stopped(unittest.TestCase):
                     lost.append("cut off: %r" % data[:300])
 
     def keepers(self, daemon, whole, lost, done):
-        """One connection for all: an answer that was begun is whole. Between two requests the server may close it, and a request
-        that crosses that has no answer, which every client of HTTP has to expect (RFC 9112, 9.3.1)."""
+        """One connection for all: an answer that was begun is whole. Some time after an answer (HTTP_NEXT_REQUEST_US) the server may close
+        it, and a request that crosses that has no answer, which every client of HTTP has to expect (RFC 9112, 9.3.1)."""
         with socket.create_connection(daemon.address, timeout=PATIENCE) as connection:
             last = False
             while not last:
@@ -82,6 +83,28 @@ class Stopped(unittest.TestCase):
                 if whole not in data and b" 503 " not in data[:16]:
                     lost.append("another answer: %r" % data[:300])
                 last = b"connection: close" in data.lower()
+
+    def test_a_client_that_goes_on_has_an_answer_that_ends_its_connection(self):
+        grace = 0.2  # HTTP_NEXT_REQUEST_US
+        for _ in range(KILLS):
+            with Daemon("--dictionary", "m=" + SOURCE, "--log-level", "error") as daemon:
+                with socket.create_connection(daemon.address, timeout=PATIENCE) as connection:
+                    connection.sendall(REQUEST)
+                    asked = time.monotonic()
+                    _, complete = one_reply(connection)
+                    self.assertTrue(complete)
+                    daemon.send(signal.SIGTERM)
+                    time.sleep(grace / 4)  # it is stopping by now
+                    try:
+                        connection.sendall(REQUEST)
+                        in_time = time.monotonic() - asked < grace
+                        data, complete = one_reply(connection)
+                    except (ConnectionResetError, BrokenPipeError):
+                        in_time, data, complete = time.monotonic() - asked < grace, b"", False
+                    if in_time:  # as seen from here, so it is from there
+                        self.assertTrue(complete, data)
+                        self.assertIn(b"connection: close", data.lower())
+                self.assertEqual(daemon.process.wait(PATIENCE), 0)
 
     def test_sigterm_loses_nothing_that_was_accepted(self):
         moments = random.Random(1)
