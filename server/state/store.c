@@ -91,15 +91,26 @@ static ra_status need(store *kept, ra_error *err) {
     return database_open(kept->folder, &kept->database, err);
 }
 
+/* Taking a change back needs memory, too. Without it the connection is closed, which takes it back in any case: one that stays
+ * within a change takes no further one, and keeps others from theirs. */
+static ra_status take_back(store *kept, ra_status status) {
+    if (sqlite3_get_autocommit(kept->database)) return status;
+    sqlite3_exec(kept->database, "ROLLBACK", NULL, NULL, NULL);
+    if (sqlite3_get_autocommit(kept->database)) return status;
+    sqlite3_close(kept->database);
+    kept->database = NULL;
+    return status;
+}
+
 static ra_status begin(store *kept, ra_error *err) {
     RA_TRY(need(kept, err));
-    return database_run(kept->database, "BEGIN IMMEDIATE", err);
+    ra_status status = database_run(kept->database, "BEGIN IMMEDIATE", err);
+    return status == RA_OK ? status : take_back(kept, status);
 }
 
 static ra_status end(store *kept, ra_status status, ra_error *err) {
     if (status == RA_OK) status = database_run(kept->database, "COMMIT", err);
-    if (status != RA_OK) sqlite3_exec(kept->database, "ROLLBACK", NULL, NULL, NULL);
-    return status;
+    return status == RA_OK ? status : take_back(kept, status);
 }
 
 static ra_status next_change(store *kept, int64_t *change, ra_error *err) {

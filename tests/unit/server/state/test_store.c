@@ -358,6 +358,7 @@ START_TEST(test_every_allocation_may_fail) {
                           why.message);
             if (status == RA_OK) ck_assert(shows(a.slot, 1, label) && is_on_disk(1, label));
             if (status != RA_OK) ck_assert(!shows(a.slot, 1, label) && is_on_disk(1, label) == false);
+            ra_ok(set(a.slot, 2, label, &err)); /* with memory, it goes on */
         }
         store_free(a.store);
     }
