@@ -26,8 +26,9 @@ ra_fit ra_fit_of(ra_spread spread, double residual) {
 
 ra_status ra_spread_measure(const ra_group *group, const float *x, size_t rows, size_t d, size_t total_rows,
                             ra_spread *spread, ra_error *err) {
-    double *mean = ra_calloc(2 * d, sizeof *mean), *square = mean + d;
+    double *mean = ra_calloc(2 * d, sizeof *mean);
     if (!mean) RA_FAIL_MEMORY(err, "the means of a batch", 2 * d * sizeof *mean);
+    double *square = mean + d;
     double n = (double)total_rows, center = 0;
     ra_status status;
     for (size_t i = 0; i < rows; i++) add_row(mean, x + i * d, d);

@@ -85,7 +85,7 @@ static void run_epoch(embedding *e, const ra_layout_graph *graph, float largest,
         const ra_layout_edge *edge = &graph->edges[i];
         if (next[i] > (float)epoch) continue;
         next[i] += largest / edge->weight;
-        attract(e, e->positions + 2 * edge->a, e->positions + 2 * edge->b);
+        attract(e, e->positions + 2 * (size_t)edge->a, e->positions + 2 * (size_t)edge->b);
         repel_from_some(e, (size_t)edge->a);
         repel_from_some(e, (size_t)edge->b);
     }
