@@ -13,7 +13,7 @@ import tempfile
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 KERNELS = "lib/backend/cuda"
 # The suites that run what a file has, and for a header the kernel file that stands for all that include it.
-SUITES = {"rows.cu": ["backend_rows", "backend_whole"], "sums.cu": ["backend_sums"], "norms.cu": ["backend_norms"], "columns.cu": ["backend_sums"],
+SUITES = {"rows.cu": ["backend_rows", "backend_whole"], "sums.cu": ["backend_sums"], "squares.cu": ["backend"], "norms.cu": ["backend_norms"], "columns.cu": ["backend_sums"],
           "top_k.cu": ["backend_cuda_top_k", "backend"], "threshold.cu": ["backend"], "kth_largest.cu": ["backend"], "pursuit.cu": ["backend_pursuit"],
           "mixture.cu": ["mixture_backends"], "transpose.cu": ["backend_cuda_kept"], "entries.cu": ["backend_entries"], "gradient.cu": ["backend"], "decode.cu": ["backend"]}
 # Barriers without which another one still keeps threads apart, by their number in the file: they stay as a second line.

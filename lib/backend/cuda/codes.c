@@ -122,8 +122,8 @@ static ra_status transpose(ra_backend_stream *s, const ra_codes *codes, bool val
     if (behind) *behind = at_made + made + marked;
     *value = by_row.value;
     return cuda_check(s->context,
-                      ra_cuda_transpose(s->handle, by_row, K, marks, on_device->division, NULL,
-                                        (uint32_t *)(uintptr_t)on_device->row,
+                      ra_cuda_transpose(s->handle, by_row, K, marks, false, on_device->division,
+                                        (cuda_activity){0}, (uint32_t *)(uintptr_t)on_device->row,
                                         (uint32_t *)(uintptr_t)on_device->entry),
                       "codes by latent", err);
 }

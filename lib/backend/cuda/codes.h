@@ -45,9 +45,10 @@ typedef struct cuda_kept {
     cuda_codes codes;
     cuda_by_latent by_latent;
     cuda_found *found; /* [1], and behind it: */
-    uint8_t *active;   /* [latents] on the device */
-    int32_t *position; /* [latents] of packed ones */
-    char *arrived;     /* found and active on the host */
+    int32_t *position; /* [latents] of packed ones: that of each latent */
+    cuda_activity
+        activity;  /* of these codes, and how they are packed if no other latents are active elsewhere */
+    char *arrived; /* found and active on the host */
     size_t arrived_bytes;
 } cuda_kept;
 
@@ -62,9 +63,9 @@ enum { RA_KEPT_SHARE = 32 };
 ra_status cuda_kept_reserve(cuda_kept *kept, size_t rows, size_t latents, size_t entries, ra_error *err);
 
 /* The selection is complete, but for its order by latent: starts that, waits, and tells the host what was found.
- * marks: scratch. `complete` is false if there are more entries than there was room for. */
+ * marks: scratch; marked: their bits are set. `complete` is false if there are more entries than there was room for. */
 ra_status cuda_kept_finish(ra_backend_stream *entered, cuda_kept *kept, ra_codes *codes, size_t rows,
-                           size_t latents, cuda_marks marks, bool *complete, ra_error *err);
+                           size_t latents, cuda_marks marks, bool marked, bool *complete, ra_error *err);
 
 ra_status cuda_codes_new(void *self, ra_device_codes **device, ra_error *err);
 size_t cuda_codes_bytes(void *self, size_t rows, size_t latents, size_t entries);

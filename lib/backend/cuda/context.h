@@ -36,8 +36,15 @@ typedef struct staging_slot {
     size_t number; /* of the copy, counted by the stream */
 } staging_slot;
 
-/* As many as a step's small copies, so that none waits for an earlier one. */
-enum { STAGING_SLOTS = 16, STAGING_BYTES = 1 << 18 };
+/* Small ones, as many as a step's small copies, so that none waits for an earlier one; and large ones, so that a batch
+ * takes few copies: while the device reads one, the host fills another. */
+enum {
+    STAGING_SMALL = 16,
+    STAGING_LARGE = 3,
+    STAGING_SLOTS = STAGING_SMALL + STAGING_LARGE,
+    STAGING_SMALL_BYTES = 1 << 17,
+    STAGING_LARGE_BYTES = 1 << 21
+};
 
 struct ra_backend_stream {
     cuda_context *context;
@@ -47,8 +54,8 @@ struct ra_backend_stream {
     cudaEvent_t waited; /* what cuda_wait() waits for, if the thread is to sleep */
     pthread_mutex_t lock;
     char *pinned;
-    staging_slot slots[STAGING_SLOTS];
-    unsigned next_slot;
+    staging_slot slots[STAGING_SLOTS]; /* the small ones, then the large ones */
+    unsigned next_small, next_large;
     size_t copies, copies_before; /* through the slots: in all, and before the current operation */
     ra_precision precision;       /* of its products' factors */
     bool deferred;                /* doubles arrive with the next wait */

@@ -32,9 +32,11 @@ static size_t lay_out(cuda_kept *kept, size_t rows, size_t latents, size_t entri
     const cuda_array arrays[] = {{&kept->codes.start, (rows + 1) * sizeof *kept->codes.start},
                                  {&kept->codes.index, entries * sizeof *kept->codes.index},
                                  {&kept->codes.value, entries * sizeof *kept->codes.value},
-                                 {&kept->found, found_bytes(latents)}};
+                                 {&kept->found, found_bytes(latents)},
+                                 {&kept->activity.position, latents * sizeof *kept->activity.position},
+                                 {&kept->activity.packed, entries * sizeof *kept->activity.packed}};
     size_t bytes = cuda_lay_out(arrays, sizeof arrays / sizeof *arrays, memory);
-    kept->active = memory ? (uint8_t *)(kept->found + 1) : NULL;
+    kept->activity.active = memory ? (uint8_t *)(kept->found + 1) : NULL;
     return bytes + cuda_by_latent_layout(&kept->by_latent, latents, entries, memory ? memory + bytes : NULL);
 }
 
@@ -83,12 +85,13 @@ ra_status cuda_kept_reserve(cuda_kept *kept, size_t rows, size_t latents, size_t
 }
 
 ra_status cuda_kept_finish(ra_backend_stream *s, cuda_kept *kept, ra_codes *codes, size_t rows,
-                           size_t latents, cuda_marks marks, bool *complete, ra_error *err) {
+                           size_t latents, cuda_marks marks, bool marked, bool *complete, ra_error *err) {
     cuda_by_latent *by = &kept->by_latent;
     cuda_found found;
     RA_TRY(cuda_check(s->context,
-                      ra_cuda_transpose(s->handle, kept->codes, latents, marks, by->division, kept->active,
-                                        (uint32_t *)(uintptr_t)by->row, (uint32_t *)(uintptr_t)by->entry),
+                      ra_cuda_transpose(s->handle, kept->codes, latents, marks, marked, by->division,
+                                        kept->activity, (uint32_t *)(uintptr_t)by->row,
+                                        (uint32_t *)(uintptr_t)by->entry),
                       "codes by latent", err));
     RA_TRY(cuda_download_bytes(s, kept->arrived, kept->found, found_bytes(latents), err));
     RA_TRY(cuda_wait(s, err));
@@ -105,12 +108,29 @@ ra_status cuda_kept_finish(ra_backend_stream *s, cuda_kept *kept, ra_codes *code
 
 /* ---- packed, and on the host --------------------------------------------------------------------------- */
 
-static ra_status pack(ra_backend_stream *s, const ra_codes *codes, const int32_t *position, size_t latents,
-                      ra_codes *packed, ra_error *err) {
+/* Whether the latents are numbered as the device has done: the active ones in their order, and no others. */
+static bool is_packed(const cuda_kept *kept, const int32_t *position, size_t latents) {
+    int32_t active = 0;
+    for (size_t k = 0; k < latents; k++)
+        if (position[k] != (kept->head.active[k] ? active++ : -1)) return false;
+    return kept->head.entries > 0;
+}
+
+/* Only where another member of a group has more active latents does the device have to number them anew. */
+static ra_status pack(ra_backend_stream *s, const ra_codes *codes, const int32_t *position, ra_codes *packed,
+                      ra_error *err) {
     const cuda_kept *from = cuda_kept_of(codes);
     cuda_kept *kept = cuda_kept_of(packed);
     size_t entries = from->head.entries;
     int32_t *index;
+    kept->of = from;
+    kept->codes = from->codes;
+    kept->head.entries = entries;
+    if (is_packed(from, position, codes->latents)) {
+        kept->codes.index = from->activity.packed;
+        kept->position = from->activity.position;
+        return RA_OK;
+    }
     const cuda_array arrays[] = {{&index, from->entries * sizeof *index},
                                  {&kept->position, codes->latents * sizeof *position}};
     RA_TRY(grow(kept, cuda_lay_out(arrays, 2, NULL), err));
@@ -120,12 +140,7 @@ static ra_status pack(ra_backend_stream *s, const ra_codes *codes, const int32_t
     RA_TRY(cuda_check(s->context,
                       ra_cuda_pack_latents(s->handle, from->codes.index, kept->position, entries, index),
                       "packing codes", err));
-    kept->of = from;
-    kept->codes = from->codes;
     kept->codes.index = index;
-    kept->head.entries = entries;
-    packed->rows = codes->rows;
-    packed->latents = latents;
     return RA_OK;
 }
 
@@ -133,7 +148,12 @@ ra_status cuda_codes_pack(void *self, ra_backend_stream *stream, const ra_codes 
                           const int32_t *position, size_t latents, ra_codes *packed, ra_error *err) {
     ra_backend_stream *s;
     RA_TRY(cuda_enter(self, stream, &s, err));
-    return cuda_leave(s, pack(s, codes, position, latents, packed, err));
+    ra_status status = pack(s, codes, position, packed, err);
+    if (status == RA_OK) {
+        packed->rows = codes->rows;
+        packed->latents = latents;
+    }
+    return cuda_leave(s, status);
 }
 
 static ra_status view(ra_backend_stream *s, ra_codes *codes, ra_error *err) {

@@ -96,6 +96,16 @@ cudaError_t ra_cuda_dot_into(cudaStream_t stream, const float *x, const float *y
 cudaError_t ra_cuda_squared_error(cudaStream_t stream, const float *a, const float *b, size_t n, double scale,
                                   float *g, double *partial, double *sum);
 
+/* squares.cu: totals [count] <- x . x of each array; partial: scratch for RA_CUDA_SUM_PARTS numbers of each */
+enum { RA_CUDA_ARRAYS = 16 };
+typedef struct cuda_arrays {
+    const float *x[RA_CUDA_ARRAYS];
+    size_t n[RA_CUDA_ARRAYS];
+    unsigned parts[RA_CUDA_ARRAYS]; /* set by the call */
+    unsigned count;
+} cuda_arrays;
+cudaError_t ra_cuda_squares(cudaStream_t stream, cuda_arrays arrays, double *partial, double *totals);
+
 /* Sums over the rows, total [1 or 2, n]; partial has scratch for as many times that as there are parts.
  * columns.cu */
 size_t ra_cuda_column_parts(size_t rows, size_t n);
@@ -144,21 +154,29 @@ cudaError_t ra_cuda_decode_gradient(cudaStream_t stream, cuda_codes codes, const
 cudaError_t ra_cuda_accumulate(cudaStream_t stream, cuda_by_latent codes, const float *value, const float *x,
                                size_t d, size_t first, size_t last, float *out, float *partial);
 
-/* transpose.cu: out, row, entry <- the codes by latent; active [latents] (unless NULL) <- 1 where it has entries.
- * bits, before [latents, words], count [latents]: scratch */
+/* transpose.cu: out, row, entry <- the codes by latent. bits, before [latents, words], count [latents]: scratch */
 typedef struct cuda_marks {
     uint32_t *bits, *before, *count;
 } cuda_marks;
 static inline size_t ra_cuda_mark_words(size_t rows) {
     return rows / 32 + 1;
 }
+/* Unless NULL: active [latents] <- 1 where it has entries; position [latents] <- the number of such a latent among them,
+ * or -1; packed [entries] <- that of each entry's. */
+typedef struct cuda_activity {
+    uint8_t *active;
+    int32_t *position, *packed;
+} cuda_activity;
+/* marked: the bits are there already (ra_cuda_close_up()) */
 cudaError_t ra_cuda_transpose(cudaStream_t stream, cuda_codes codes, size_t latents, cuda_marks marks,
-                              cuda_division out, uint8_t *active, uint32_t *row, uint32_t *entry);
+                              bool marked, cuda_division out, cuda_activity activity, uint32_t *row,
+                              uint32_t *entry);
 /* start [rows + 1] <- of rows with these counts, none behind `most` entries */
 cudaError_t ra_cuda_scan_rows(cudaStream_t stream, const uint32_t *count, size_t rows, size_t most,
                               uint64_t *start, cuda_found *found);
 cudaError_t ra_cuda_close_up(cudaStream_t stream, cuda_codes codes, const int32_t *from_index,
-                             const float *from_value, size_t k, int32_t *index, float *value);
+                             const float *from_value, size_t k, int32_t *index, float *value, size_t latents,
+                             cuda_marks marks); /* sets their bits, too */
 cudaError_t ra_cuda_pack_latents(cudaStream_t stream, const int32_t *index, const int32_t *position,
                                  size_t entries, int32_t *packed);
 

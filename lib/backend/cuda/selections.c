@@ -88,9 +88,9 @@ static ra_status top_k_kept(ra_backend_stream *s, const float *scores, size_t ro
     if (code == cudaSuccess)
         code =
             ra_cuda_close_up(s->handle, kept->codes, index, value, k, (int32_t *)(uintptr_t)kept->codes.index,
-                             (float *)(uintptr_t)kept->codes.value);
+                             (float *)(uintptr_t)kept->codes.value, n, marks);
     RA_TRY(cuda_check(s->context, code, "a selection of the largest", err));
-    return cuda_kept_finish(s, kept, codes, rows, n, marks, &complete, err);
+    return cuda_kept_finish(s, kept, codes, rows, n, marks, true, &complete, err);
 }
 
 /* Nothing selected. */
@@ -187,7 +187,7 @@ static ra_status keep_above(ra_backend_stream *s, const float *scores, size_t ro
                                           (int32_t *)(uintptr_t)kept->codes.index,
                                           (float *)(uintptr_t)kept->codes.value);
         RA_TRY(cuda_check(s->context, code, "a selection by threshold", err));
-        RA_TRY(cuda_kept_finish(s, kept, codes, rows, n, marks, &complete, err));
+        RA_TRY(cuda_kept_finish(s, kept, codes, rows, n, marks, false, &complete, err));
         entries = kept->head.entries + kept->head.entries / 2 < most
                       ? kept->head.entries + kept->head.entries / 2
                       : most;

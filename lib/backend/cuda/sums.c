@@ -31,16 +31,23 @@ ra_status cuda_dot_into(ra_backend_stream *s, const float *x, const float *y, si
     return cuda_check(s->context, ra_cuda_dot_into(s->handle, x, y, n, partial, out), "a dot product", err);
 }
 
-/* The arrays one after the other, and one wait for all. */
+/* Many arrays in each launch, and one wait for all. */
 ra_status cuda_squares(ra_backend_stream *s, const float *const *x, const size_t *n, size_t count,
                        double *sums, ra_error *err) {
     void *scratch;
+    size_t most = count < RA_CUDA_ARRAYS ? count : RA_CUDA_ARRAYS;
     if (count == 0) return RA_OK;
-    RA_TRY(cuda_scratch(s, (RA_CUDA_SUM_PARTS + count) * sizeof *sums, &scratch, err));
-    double *partial = scratch, *totals = partial + RA_CUDA_SUM_PARTS;
-    for (size_t i = 0; i < count; i++)
-        RA_TRY(cuda_check(s->context, ra_cuda_dot(s->handle, x[i], x[i], n[i], partial, totals + i),
+    RA_TRY(cuda_scratch(s, (most * RA_CUDA_SUM_PARTS + count) * sizeof *sums, &scratch, err));
+    double *partial = scratch, *totals = partial + most * RA_CUDA_SUM_PARTS;
+    for (size_t first = 0; first < count; first += most) {
+        cuda_arrays arrays = {.count = 0};
+        for (size_t i = first; i < count && arrays.count < RA_CUDA_ARRAYS; i++) {
+            arrays.x[arrays.count] = x[i];
+            arrays.n[arrays.count++] = n[i];
+        }
+        RA_TRY(cuda_check(s->context, ra_cuda_squares(s->handle, arrays, partial, totals + first),
                           "sums of squares", err));
+    }
     return cuda_take_doubles(s, sums, totals, count, err);
 }
 

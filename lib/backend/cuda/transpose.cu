@@ -45,12 +45,12 @@ extern "C" __global__ void ra_count_marks(const uint32_t *bits, size_t latents, 
     }
 }
 
-/* Where each latent's entries begin, and in which parts they are added up. One block, two passes over 4 bytes per
+/* Where each latent's entries begin, in which parts they are added up, and which latents are active. One block, two passes over 4 bytes per
  * latent: bound by latency. */
 extern "C" __global__ void ra_divide_latents(const uint32_t *count, size_t latents, cuda_division out,
-                                             uint8_t *active) {
-    __shared__ uint32_t warps[4][MOST_WARPS];
-    enum { ENTRIES, PARTS, SUMS, DIVIDED, KINDS };
+                                             cuda_activity activity) {
+    enum { ENTRIES, PARTS, SUMS, DIVIDED, ACTIVE, KINDS };
+    __shared__ uint32_t warps[KINDS][MOST_WARPS];
     uint32_t own[KINDS] = {}, at[KINDS], total[KINDS];
     size_t share = scan_share(latents), first = threadIdx.x * share,
            last = first + share < latents ? first + share : latents;
@@ -60,12 +60,14 @@ extern "C" __global__ void ra_divide_latents(const uint32_t *count, size_t laten
         own[PARTS] += parts;
         own[SUMS] += parts > 1 ? parts : 0;
         own[DIVIDED] += parts > 1;
+        own[ACTIVE] += parts > 0;
     }
     block_scan<uint32_t, KINDS>(own, warps, at, total);
     for (size_t k = first; k < last; k++) {
         uint32_t parts = (count[k] + RA_CUDA_PART_ENTRIES - 1) / RA_CUDA_PART_ENTRIES;
         out.start[k] = at[ENTRIES];
-        if (active) active[k] = count[k] > 0;
+        if (activity.active) activity.active[k] = parts > 0;
+        if (activity.position) activity.position[k] = parts > 0 ? (int32_t)at[ACTIVE]++ : -1;
         if (parts > 1) out.divided[at[DIVIDED]++] = {(int32_t)k, (int32_t)at[SUMS], (int32_t)parts};
         for (uint32_t p = 0; p < parts; p++) {
             out.part_start[at[PARTS]] = at[ENTRIES] + p * RA_CUDA_PART_ENTRIES;
@@ -80,26 +82,32 @@ extern "C" __global__ void ra_divide_latents(const uint32_t *count, size_t laten
     out.counts->divided = total[DIVIDED];
 }
 
-/* row, entry [entries] <- by latent. 20 bytes per entry, of which 8 are read and 8 written in pieces of 32: bound by
+/* row, entry [entries] <- by latent; packed [entries] <- the position of each entry's. 20 to 28 bytes per entry, of which 8 are read and 8 written in pieces of 32: bound by
  * memory. */
 extern "C" __global__ void ra_place_entries(cuda_codes codes, const uint32_t *bits, const uint32_t *before,
-                                            size_t words, const uint32_t *start_of, uint32_t *row,
-                                            uint32_t *entry) {
+                                            size_t words, const uint32_t *start_of, cuda_activity activity,
+                                            uint32_t *row, uint32_t *entry) {
     for_entries(codes, [=](size_t b, uint64_t e) {
         size_t k = (size_t)codes.index[e], word = k * words + b / 32;
         uint32_t to = start_of[k] + before[word] + (uint32_t)__popc(bits[word] & ((1u << b % 32) - 1));
         row[to] = (uint32_t)b;
         entry[to] = (uint32_t)e;
+        if (activity.packed) activity.packed[e] = activity.position[k];
     });
 }
 
+static cudaError_t clear(cudaStream_t stream, size_t latents, size_t rows, cuda_marks marks) {
+    return cudaMemsetAsync(marks.bits, 0, latents * ra_cuda_mark_words(rows) * sizeof *marks.bits, stream);
+}
+
 cudaError_t ra_cuda_transpose(cudaStream_t stream, cuda_codes codes, size_t latents, cuda_marks marks,
-                              cuda_division out, uint8_t *active, uint32_t *row, uint32_t *entry) {
+                              bool marked, cuda_division out, cuda_activity activity, uint32_t *row,
+                              uint32_t *entry) {
     size_t words = ra_cuda_mark_words(codes.rows);
     unsigned threads = threads_for(codes.longest);
     bool any = codes.rows && codes.longest;
-    cudaError_t status = cudaMemsetAsync(marks.bits, 0, latents * words * sizeof *marks.bits, stream);
-    if (status == cudaSuccess && any)
+    cudaError_t status = marked ? cudaSuccess : clear(stream, latents, codes.rows, marks);
+    if (status == cudaSuccess && any && !marked)
         status = start(stream, grid_over(codes, threads), threads, ra_mark_entries, codes, marks.bits, words);
     if (status == cudaSuccess)
         status =
@@ -107,11 +115,11 @@ cudaError_t ra_cuda_transpose(cudaStream_t stream, cuda_codes codes, size_t late
                   ra_count_marks, (const uint32_t *)marks.bits, latents, words, marks.before, marks.count);
     if (status == cudaSuccess)
         status = start(stream, dim3(1), scan_threads(latents), ra_divide_latents,
-                       (const uint32_t *)marks.count, latents, out, active);
+                       (const uint32_t *)marks.count, latents, out, activity);
     if (status == cudaSuccess && any)
         status = start(stream, grid_over(codes, threads), threads, ra_place_entries, codes,
                        (const uint32_t *)marks.bits, (const uint32_t *)marks.before, words,
-                       (const uint32_t *)out.start, row, entry);
+                       (const uint32_t *)out.start, activity, row, entry);
     return status;
 }
 
@@ -151,22 +159,27 @@ cudaError_t ra_cuda_scan_rows(cudaStream_t stream, const uint32_t *count, size_t
                  found);
 }
 
-/* index, value <- the entries of rows that have k places each, without gaps. 16 bytes per entry: bound by memory. */
+/* index, value <- the entries of rows that have k places each, without gaps; bits as in ra_mark_entries. 20 bytes per entry:
+ * bound by memory. */
 extern "C" __global__ void ra_close_up(cuda_codes codes, const int32_t *from_index, const float *from_value,
-                                       size_t k, int32_t *index, float *value) {
+                                       size_t k, int32_t *index, float *value, uint32_t *bits, size_t words) {
     for_entries(codes, [=](size_t b, uint64_t e) {
         size_t from = b * k + (e - codes.start[b]);
-        index[e] = from_index[from];
+        int32_t latent = from_index[from];
+        index[e] = latent;
         value[e] = from_value[from];
+        atomicOr(&bits[(size_t)latent * words + b / 32], 1u << b % 32);
     });
 }
 
 cudaError_t ra_cuda_close_up(cudaStream_t stream, cuda_codes codes, const int32_t *from_index,
-                             const float *from_value, size_t k, int32_t *index, float *value) {
-    if (codes.rows == 0 || codes.longest == 0) return cudaSuccess;
+                             const float *from_value, size_t k, int32_t *index, float *value, size_t latents,
+                             cuda_marks marks) {
     unsigned threads = threads_for(codes.longest);
+    cudaError_t status = clear(stream, latents, codes.rows, marks);
+    if (status != cudaSuccess || codes.rows == 0 || codes.longest == 0) return status;
     return start(stream, grid_over(codes, threads), threads, ra_close_up, codes, from_index, from_value, k,
-                 index, value);
+                 index, value, marks.bits, ra_cuda_mark_words(codes.rows));
 }
 
 /* packed [entries] <- the position of each entry's latent. 12 bytes per entry: bound by memory. */
