@@ -59,12 +59,23 @@ typedef enum ra_precision {
     RA_PRECISION_COUNT
 } ra_precision;
 
+/* What a row of a parameter is brought back to after it has moved. */
+typedef enum ra_projection {
+    RA_PROJECT_NOTHING,
+    RA_PROJECT_SIMPLEX, /* as `project_simplex` */
+    RA_PROJECT_BALL,    /* as `project_ball`, with `radius` */
+    RA_PROJECT_UNIT_L2, /* row * (float)(1 / (||row||_2 + 1e-8)) */
+    RA_PROJECT_UNIT_L1,
+} ra_projection;
+
 /* One step of Adam (Kingma and Ba 2015) or AdamW (Loshchilov and Hutter 2019), as torch.optim computes it. */
 typedef struct ra_adam_step {
     double lr, beta1, beta2, epsilon;
-    double bias1, bias2; /* 1 - beta^t for this step t = 1, 2, ... */
-    double grad_scale;   /* multiplies the gradient first (clipping) */
-    double decay;        /* AdamW: the parameter is multiplied by 1 - lr decay first */
+    double bias1, bias2;      /* 1 - beta^t for this step t = 1, 2, ... */
+    double grad_scale;        /* multiplies the gradient first (clipping) */
+    double decay;             /* AdamW: the parameter is multiplied by 1 - lr decay first */
+    ra_projection projection; /* of every row, also of those without a gradient */
+    float radius;
 } ra_adam_step;
 
 /* What `adam` takes in place of a gradient's row number, where only some rows have a gradient. */

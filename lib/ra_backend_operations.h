@@ -66,9 +66,10 @@ RA_OPERATION(project_ball, (float *R, size_t rows, size_t n, float radius), (R, 
 /* every row of y [rows,n] <- row [n] */
 RA_OPERATION(broadcast_row, (const float *row, float *y, size_t rows, size_t n), (row, y, rows, n))
 
-/* target [count,n] <- the rows of source [*,n] with these numbers */
-RA_OPERATION(gather_rows, (const float *source, const int32_t *rows, size_t count, size_t n, float *target),
-             (source, rows, count, n, target))
+/* target [count,n] <- scale times the rows of source [*,n] with these numbers; with scale 1 they are copied */
+RA_OPERATION(gather_rows,
+             (float scale, const float *source, const int32_t *rows, size_t count, size_t n, float *target),
+             (scale, source, rows, count, n, target))
 
 /* each row of x [rows,n] *= (float)factor of the row */
 RA_OPERATION(scale_rows, (const double *factor, float *x, size_t rows, size_t n), (factor, x, rows, n))
@@ -198,8 +199,9 @@ RA_OPERATION(mixture_exchange,
              (const ra_mixture *mixture, const int32_t *atoms, const int32_t *candidate, size_t count),
              (mixture, atoms, candidate, count))
 
-/* parameter, first, second [rows,n] <- after one step. gradient_row [rows] says which row of gradient belongs
- * to each, or one of RA_ROW_*; where it is NULL, gradient is [rows,n]. */
+/* parameter, first, second [rows,n] <- after one step; the rows of parameter are then projected, if the step says so.
+ * gradient_row [rows] says which row of gradient belongs to each, or one of RA_ROW_*; where it is NULL, gradient is
+ * [rows,n]. */
 RA_OPERATION(adam,
              (const ra_adam_step *step, float *parameter, const float *gradient, const int32_t *gradient_row,
               float *first, float *second, size_t rows, size_t n),

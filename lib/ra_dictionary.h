@@ -51,11 +51,13 @@ enum { RA_INIT_RANDOM_POINTS = 8 };
 
 /* One named array of a model: a trained parameter with its gradient, or a buffer that is only saved. */
 typedef struct ra_parameter {
-    const char *name;   /* in a state dict of overcomplete: "dictionary.W" */
-    ra_dtype dtype;     /* F32; I32 for numbers of points, behind a pointer to float */
-    float *value;       /* backend memory */
-    float *gradient;    /* the same size; NULL when it is not trained */
-    const double *rate; /* the learning rate is multiplied by it; NULL: by 1 */
+    const char *name;         /* in a state dict of overcomplete: "dictionary.W" */
+    ra_dtype dtype;           /* F32; I32 for numbers of points, behind a pointer to float */
+    float *value;             /* backend memory */
+    float *gradient;          /* the same size; NULL when it is not trained */
+    const double *rate;       /* the learning rate is multiplied by it; NULL: by 1 */
+    ra_projection projection; /* what the optimizer does with each row after a step */
+    float radius;
     int rank;
     size_t shape[2];
 } ra_parameter;
@@ -148,7 +150,8 @@ ra_backend *ra_dictionary_backend(const ra_dictionary *dictionary);
 const ra_parameter *ra_dictionary_parameters(const ra_dictionary *dictionary, size_t *count);
 void ra_dictionary_changed(ra_dictionary *dictionary);
 
-/* To be called after the optimizer's step number `step` (1, 2, ...) with this learning rate. */
+/* To be called after the optimizer's step number `step` (1, 2, ...) with this learning rate, in which it has projected the
+ * rows of each parameter that has a projection. */
 void ra_dictionary_moved(ra_dictionary *dictionary, size_t step, double rate);
 
 /* To be called when all values have been replaced by those of a file: checks those that could not be, and what

@@ -24,21 +24,21 @@ static ra_status project(ra_dictionary *dictionary, ra_error *err) {
                                    dictionary->delta, err);
 }
 
-/* The selected rows are gathered in the memory of the gradients, which is free until they are computed. */
+/* The selected rows of W are gathered in the memory of its gradient, which is free until that is computed. */
 static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t count, float *D,
                          ra_error *err) {
     const ra_parameter *p = dictionary->parameters;
     size_t N = dictionary->points, d = dictionary->dimensions;
     const float *w = p[W].value, *relax = p[RELAX].value;
     float scale;
-    if (atoms) {
-        RA_TRY(ra_backend_gather_rows(dictionary->backend, w, atoms, count, N, p[W].gradient, err));
-        RA_TRY(ra_backend_gather_rows(dictionary->backend, relax, atoms, count, d, p[RELAX].gradient, err));
-        w = p[W].gradient;
-        relax = p[RELAX].gradient;
-    }
     RA_TRY(ra_dictionary_scale(dictionary, &scale, err));
-    RA_TRY(ra_backend_axpby(dictionary->backend, scale, relax, 0, D, count * d, err));
+    if (atoms) {
+        RA_TRY(ra_backend_gather_rows(dictionary->backend, 1, w, atoms, count, N, p[W].gradient, err));
+        RA_TRY(ra_backend_gather_rows(dictionary->backend, scale, relax, atoms, count, d, D, err));
+        w = p[W].gradient;
+    } else {
+        RA_TRY(ra_backend_axpby(dictionary->backend, scale, relax, 0, D, count * d, err));
+    }
     return ra_backend_gemm(dictionary->backend, false, false, count, d, N, scale, w, N, p[C].value, d, 1, D,
                            d, err);
 }
@@ -148,6 +148,10 @@ ra_status ra_archetypal_dictionary_new(ra_backend *backend, size_t in_dimensions
     RA_TRY_OUT(status, ra_dictionary_add(dictionary, "dictionary.W", true, nb_concepts, N, err));
     RA_TRY_OUT(status,
                ra_dictionary_add(dictionary, "dictionary.Relax", true, nb_concepts, in_dimensions, err));
+    dictionary->parameters[W].projection = RA_PROJECT_SIMPLEX;
+    dictionary->parameters[RELAX].projection = RA_PROJECT_BALL;
+    dictionary->parameters[RELAX].radius = delta;
+    dictionary->by_row = true;
     RA_TRY_OUT(status, ra_dictionary_add(dictionary, "dictionary.multiplier", use_multiplier, 0, 0, err));
     RA_TRY_OUT(status, ra_dictionary_add(dictionary, "dictionary.C", false, N, in_dimensions, err));
     RA_TRY_OUT(status, ra_parameter_upload(backend, &dictionary->parameters[C], points, err));

@@ -119,6 +119,7 @@ void ra_dictionary_changed(ra_dictionary *dictionary) {
 
 void ra_dictionary_moved(ra_dictionary *dictionary, size_t step, double rate) {
     ra_dictionary_changed(dictionary);
+    dictionary->projected = dictionary->by_row;
     if (dictionary->type->moved) dictionary->type->moved(dictionary, step, rate);
 }
 
@@ -158,7 +159,7 @@ ra_status ra_dictionary_get(ra_dictionary *dictionary, const float **D, ra_error
 
 ra_status ra_dictionary_select(ra_dictionary *dictionary, const int32_t *atoms, size_t count, const float **D,
                                ra_error *err) {
-    if (!atoms) return ra_dictionary_get(dictionary, D, err);
+    if (!atoms || count == dictionary->concepts) return ra_dictionary_get(dictionary, D, err);
     RA_TRY(ra_dictionary_project(dictionary, err));
     dictionary->fresh = false;
     RA_TRY(ra_backend_put(dictionary->backend, dictionary->atoms, atoms, count * sizeof *atoms, err));

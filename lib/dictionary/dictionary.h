@@ -32,9 +32,10 @@ struct ra_dictionary {
     float delta;
     bool training;
     bool projected; /* the parameters have not changed since they were projected */
-    bool scaled;    /* `scale` is that of the parameters' present values */
-    float scale;    /* e^multiplier */
-    bool ahead;     /* the multiplier is on its way to `arriving`: ra_dictionary_ask() */
+    bool by_row; /* what the optimizer does with the rows (ra_parameter.projection) is what project() does */
+    bool scaled; /* `scale` is that of the parameters' present values */
+    float scale; /* e^multiplier */
+    bool ahead;  /* the multiplier is on its way to `arriving`: ra_dictionary_ask() */
     float arriving;
     bool fresh;      /* D holds all K rows of the parameters' present values */
     size_t selected; /* rows of D when it was last read: K, or those of a selection */

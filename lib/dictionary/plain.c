@@ -12,10 +12,13 @@ enum { WEIGHTS, MULTIPLIER };
 /* What each kind divides a row by: its own norm plus 1e-8, or the largest norm of all rows. */
 static const struct {
     bool divide, largest, l1;
+    ra_projection by_row; /* the same in a step of the optimizer, which sees one row at a time */
 } normalizations[] = {
-    [RA_DICTIONARY_L2] = {true, false, false},        [RA_DICTIONARY_MAX_L2] = {true, true, false},
-    [RA_DICTIONARY_L1] = {true, false, true},         [RA_DICTIONARY_MAX_L1] = {true, true, true},
-    [RA_DICTIONARY_IDENTITY] = {false, false, false},
+    [RA_DICTIONARY_L2] = {true, false, false, RA_PROJECT_UNIT_L2},
+    [RA_DICTIONARY_L1] = {true, false, true, RA_PROJECT_UNIT_L1},
+    [RA_DICTIONARY_MAX_L2] = {true, true, false, RA_PROJECT_NOTHING},
+    [RA_DICTIONARY_MAX_L1] = {true, true, true, RA_PROJECT_NOTHING},
+    [RA_DICTIONARY_IDENTITY] = {false, false, false, RA_PROJECT_NOTHING},
 };
 
 /* norms [K] <- each row's factor; false if all rows are zero and have none. */
@@ -47,12 +50,8 @@ static ra_status compose(ra_dictionary *dictionary, const int32_t *atoms, size_t
     size_t d = dictionary->dimensions;
     const float *weights = p[WEIGHTS].value;
     float scale;
-    if (atoms) {
-        RA_TRY(
-            ra_backend_gather_rows(dictionary->backend, weights, atoms, count, d, p[WEIGHTS].gradient, err));
-        weights = p[WEIGHTS].gradient;
-    }
     RA_TRY(ra_dictionary_scale(dictionary, &scale, err));
+    if (atoms) return ra_backend_gather_rows(dictionary->backend, scale, weights, atoms, count, d, D, err);
     return ra_backend_axpby(dictionary->backend, scale, weights, 0, D, count * d, err);
 }
 
@@ -109,6 +108,8 @@ ra_status ra_plain_dictionary_new(ra_backend *backend, size_t in_dimensions, siz
     ra_status status;
     RA_TRY_OUT(status,
                ra_dictionary_add(dictionary, "dictionary._weights", true, nb_concepts, in_dimensions, err));
+    dictionary->parameters[WEIGHTS].projection = normalizations[kind].by_row;
+    dictionary->by_row = !normalizations[kind].largest;
     RA_TRY_OUT(status, ra_dictionary_add(dictionary, "dictionary.multiplier", use_multiplier, 0, 0, err));
     if (weights)
         RA_TRY_OUT(status, ra_parameter_upload(backend, &dictionary->parameters[WEIGHTS], weights, err));

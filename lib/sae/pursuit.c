@@ -170,7 +170,7 @@ static ra_status gather_gradient(ra_pursuit *p, ra_backend *backend, const ra_co
     ra_status status = ra_backend_put(backend, integers(&p->entry), entry, bytes, err);
     ra_free(entry);
     RA_TRY(status);
-    return ra_backend_gather_rows(backend, dvalue, integers(&p->entry), n, 1, p->gradient.data, err);
+    return ra_backend_gather_rows(backend, 1, dvalue, integers(&p->entry), n, 1, p->gradient.data, err);
 }
 
 /* pursuit->single <- the steps of these rows, each as a row with one entry, 1. */

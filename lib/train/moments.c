@@ -119,6 +119,8 @@ ra_status ra_moments_step(ra_moments *moments, const ra_sae_pass *pass, size_t s
         const ra_parameter *p = slot->parameter;
         bool packed = ra_sae_packed(moments->sae, slot->index);
         ra_adam_step adam = step_of_all;
+        adam.projection = p->projection;
+        adam.radius = p->radius;
         if (p->rate) {
             adam.lr *= *p->rate;
             adam.decay /= *p->rate; /* which is in units of the parameter itself */

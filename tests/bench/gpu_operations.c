@@ -120,7 +120,7 @@ static void put(bench *b) {
     CALL(b, scatter_entries, &b->codes, 0.5f, b->value, b->g);
 }
 static void adam(bench *b) {
-    const ra_adam_step step = {1e-4, 0.9, 0.999, 1e-8, 0.5, 0.5, 1, 0};
+    const ra_adam_step step = {1e-4, 0.9, 0.999, 1e-8, 0.5, 0.5, 1, 0, RA_PROJECT_NOTHING, 0};
     CALL(b, adam, &step, b->D, b->grad, NULL, b->m, b->v, b->K, b->d);
 }
 static void project_simplex(bench *b) {
@@ -130,7 +130,7 @@ static void project_ball(bench *b) {
     CALL(b, project_ball, b->grad, b->K, b->d, 0.5f);
 }
 static void gather(bench *b) {
-    CALL(b, gather_rows, b->D, b->atoms, b->K, b->d, b->grad);
+    CALL(b, gather_rows, 1, b->D, b->atoms, b->K, b->d, b->grad);
 }
 static void dot(bench *b) {
     CALL(b, dot, b->D, b->m, b->K * b->d, b->sums);

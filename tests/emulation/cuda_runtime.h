@@ -19,6 +19,7 @@
 
 #define __global__ __attribute__((visibility("default")))
 #define __device__
+#define __launch_bounds__(threads)
 #define __shared__ static __attribute__((section("emulation_shared")))
 
 struct dim3 {

@@ -1,4 +1,5 @@
-/* Adam, at the speed of memory: every number of a parameter and its moments is read and written once.
+/* Adam, at the speed of memory: every number of a parameter and its moments is read and written once. A row that is
+ * projected afterwards is still in the cache.
  *
  * A row without a gradient still moves by its momentum, and its moments decay, so it cannot be skipped; but
  * no gradient is read for it. A row that never had a gradient does not move. */
@@ -21,6 +22,8 @@ typedef struct adam_job {
     const int32_t *gradient_row;
     float *first, *second;
     size_t rows, n, rows_per_part;
+    ra_projection projection;
+    float radius;
 } adam_job;
 
 RA_MULTIVERSION static void move(const factors *f, float *restrict parameter, const float *restrict gradient,
@@ -63,13 +66,15 @@ static void rows_part(void *context, size_t part) {
     size_t n = job->n, last = (part + 1) * job->rows_per_part;
     for (size_t i = part * job->rows_per_part; i < last && i < job->rows; i++) {
         float *parameter = job->parameter + i * n;
-        if (job->gradient_row[i] >= 0)
-            move(&job->factors, parameter, job->gradient + (size_t)job->gradient_row[i] * n,
-                 job->first + i * n, job->second + i * n, n);
-        else if (job->gradient_row[i] == RA_ROW_STILL)
+        ptrdiff_t from = job->gradient_row ? job->gradient_row[i] : (ptrdiff_t)i;
+        if (from >= 0)
+            move(&job->factors, parameter, job->gradient + (size_t)from * n, job->first + i * n,
+                 job->second + i * n, n);
+        else if (from == RA_ROW_STILL)
             coast(&job->factors, parameter, job->first + i * n, job->second + i * n, n);
         else if (job->factors.keep != 1)
             for (size_t j = 0; j < n; j++) parameter[j] *= job->factors.keep;
+        cpu_project_row(job->projection, job->radius, parameter, n);
     }
 }
 
@@ -93,8 +98,10 @@ ra_status cpu_adam(void *self, ra_backend_stream *stream, const ra_adam_step *s,
                     .second = second,
                     .rows = rows,
                     .n = n,
-                    .rows_per_part = n < BLOCK ? BLOCK / n : 1};
-    if (gradient_row)
+                    .rows_per_part = n < BLOCK ? BLOCK / n : 1,
+                    .projection = s->projection,
+                    .radius = s->radius};
+    if (gradient_row || s->projection != RA_PROJECT_NOTHING)
         ra_pool_run(pool, (rows + job.rows_per_part - 1) / job.rows_per_part, rows_part, &job);
     else
         ra_pool_run(pool, ra_pool_parts(rows * n, BLOCK), block_part, &job);

@@ -21,4 +21,8 @@
     ra_status cpu_##name(void *self, ra_backend_stream *stream, RA_UNPACK parameters, ra_error *err);
 #include "ra_backend_operations.h"
 
+/* A row, as the operations on many of them compute it. */
+double cpu_row_norm(const float *row, size_t n, bool l1);
+void cpu_project_row(ra_projection projection, float radius, float *row, size_t n);
+
 #endif

@@ -59,16 +59,18 @@ ra_status cpu_project_simplex(void *self, ra_backend_stream *stream, float *W, s
     return RA_OK;
 }
 
+static void ball_row(float *row, float radius, size_t n) {
+    double norm = sqrt(ra_dot_f64(row, row, n));
+    if (norm <= (double)radius) return;
+    float scale = (float)((double)radius / norm);
+    for (size_t j = 0; j < n; j++) row[j] *= scale;
+}
+
 static void ball_part(void *context, size_t part) {
     const rows_job *job = context;
     size_t count = part_count(job->rows, ROWS_PER_PART, part);
-    for (size_t i = 0; i < count; i++) {
-        float *row = job->data + (part * ROWS_PER_PART + i) * job->n;
-        double norm = sqrt(ra_dot_f64(row, row, job->n));
-        if (norm <= (double)job->radius) continue;
-        float scale = (float)((double)job->radius / norm);
-        for (size_t j = 0; j < job->n; j++) row[j] *= scale;
-    }
+    for (size_t i = 0; i < count; i++)
+        ball_row(job->data + (part * ROWS_PER_PART + i) * job->n, job->radius, job->n);
 }
 
 ra_status cpu_project_ball(void *self, ra_backend_stream *stream, float *R, size_t rows, size_t n,
@@ -182,9 +184,26 @@ ra_status cpu_scale_rows(void *self, ra_backend_stream *stream, const double *fa
     return RA_OK;
 }
 
+void cpu_project_row(ra_projection projection, float radius, float *row, size_t n) {
+    switch (projection) {
+    case RA_PROJECT_NOTHING:
+        break;
+    case RA_PROJECT_SIMPLEX:
+        simplex_row(row, n);
+        break;
+    case RA_PROJECT_BALL:
+        ball_row(row, radius, n);
+        break;
+    case RA_PROJECT_UNIT_L2:
+    case RA_PROJECT_UNIT_L1:
+        scale(row, (float)(1 / (cpu_row_norm(row, n, projection == RA_PROJECT_UNIT_L1) + 1e-8)), n);
+    }
+}
+
 /* ---- copies -------------------------------------------------------------------------------------------- */
 
 typedef struct gather_job {
+    float scale;
     const float *source;
     const int32_t *rows;
     size_t count, n;
@@ -193,16 +212,20 @@ typedef struct gather_job {
 
 static void gather_part(void *context, size_t part) {
     const gather_job *job = context;
-    size_t count = part_count(job->count, ROWS_PER_PART, part);
-    for (size_t i = part * ROWS_PER_PART; count > 0; i++, count--)
-        memcpy(job->target + i * job->n, job->source + (size_t)job->rows[i] * job->n,
-               job->n * sizeof *job->target);
+    size_t count = part_count(job->count, ROWS_PER_PART, part), n = job->n;
+    for (size_t i = part * ROWS_PER_PART; count > 0; i++, count--) {
+        const float *row = job->source + (size_t)job->rows[i] * n;
+        if (job->scale == 1)
+            memcpy(job->target + i * n, row, n * sizeof *row);
+        else
+            axpby_block(job->scale, row, 0, job->target + i * n, n);
+    }
 }
 
-ra_status cpu_gather_rows(void *self, ra_backend_stream *stream, const float *source, const int32_t *rows,
-                          size_t count, size_t n, float *target, ra_error *err) {
+ra_status cpu_gather_rows(void *self, ra_backend_stream *stream, float scale, const float *source,
+                          const int32_t *rows, size_t count, size_t n, float *target, ra_error *err) {
     (void)stream, (void)err;
-    gather_job job = {source, rows, count, n, target};
+    gather_job job = {scale, source, rows, count, n, target};
     ra_pool_run(self, ra_pool_parts(count, ROWS_PER_PART), gather_part, &job);
     return RA_OK;
 }

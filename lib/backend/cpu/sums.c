@@ -199,12 +199,14 @@ RA_MULTIVERSION static double absolute_sum(const float *x, size_t n) {
     return sum;
 }
 
+double cpu_row_norm(const float *row, size_t n, bool l1) {
+    return l1 ? absolute_sum(row, n) : sqrt(ra_dot_f64(row, row, n));
+}
+
 static void row_norms_part(void *context, size_t part) {
     const norms_job *job = context;
-    for (size_t i = part * ROWS_PER_PART; i < ra_pool_part_end(part, ROWS_PER_PART, job->rows); i++) {
-        const float *row = job->x + i * job->n;
-        job->norms[i] = job->l1 ? absolute_sum(row, job->n) : sqrt(ra_dot_f64(row, row, job->n));
-    }
+    for (size_t i = part * ROWS_PER_PART; i < ra_pool_part_end(part, ROWS_PER_PART, job->rows); i++)
+        job->norms[i] = cpu_row_norm(job->x + i * job->n, job->n, job->l1);
 }
 
 ra_status cpu_row_norms(void *self, ra_backend_stream *stream, const float *x, size_t rows, size_t n, bool l1,

@@ -2,16 +2,7 @@
  * rows. */
 #include "backend/cuda/half.cuh"
 
-enum { PACK = 4, THREADS = 256 };
-
-/* Calls each(i) for the first element of every pack of `width` numbers in from .. n. */
-template <int width, typename Each>
-static __device__ inline void for_packs(size_t from, size_t n, const Each &each) {
-    size_t stride = (size_t)gridDim.x * blockDim.x * width;
-    for (size_t i = from + ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * width; i + width <= n;
-         i += stride)
-        each(i);
-}
+enum { THREADS = 256 };
 
 template <typename... Parameters, typename... Arguments>
 static inline cudaError_t start_streaming(cudaStream_t stream, size_t n, void (*kernel)(Parameters...),
@@ -21,28 +12,28 @@ static inline cudaError_t start_streaming(cudaStream_t stream, size_t n, void (*
     return start(stream, dim3(blocks), threads_for(n), kernel, arguments..., n);
 }
 
-/* A kernel over n numbers: by packs, and the rest (or all, if pointers are not aligned) one by one. */
-#define FOR_ALL(operation, wide, n, ...)                                                                     \
-    do {                                                                                                     \
-        size_t whole_ = (wide) ? (n) / PACK * PACK : 0;                                                      \
-        operation<PACK>(0, whole_, __VA_ARGS__);                                                             \
-        operation<1>(whole_, n, __VA_ARGS__);                                                                \
-    } while (0)
-
 /* y [n] <- alpha x + beta y. A factor of 0 leaves its operand unread.
  *
  * 12 bytes and 3 operations per number (8 bytes when one factor is 0): bound by memory. */
+template <int width> struct operands { pack<float, width> x, y; };
+
 template <int width>
 static __device__ void axpby(size_t from, size_t n, float alpha, const float *x, float beta, float *y) {
-    for_packs<width>(from, n, [=](size_t i) {
-        pack<float, width> result = {}, a = {}, b = {};
-        if (alpha != 0) a = load<float, width>(x + i);
-        if (beta != 0) b = load<float, width>(y + i);
-        for (int c = 0; c < width; c++)
-            result.element[c] =
-                (alpha != 0 ? alpha * a.element[c] : 0) + (beta != 0 ? beta * b.element[c] : 0);
-        store<float, width>(y + i, result);
-    });
+    for_grid_packs<width, 2>(
+        from, n,
+        [=](size_t i) {
+            operands<width> at = {};
+            if (alpha != 0) at.x = load<float, width>(x + i);
+            if (beta != 0) at.y = load<float, width>(y + i);
+            return at;
+        },
+        [=](size_t i, const operands<width> &at) {
+            pack<float, width> result;
+            for (int c = 0; c < width; c++)
+                result.element[c] =
+                    (alpha != 0 ? alpha * at.x.element[c] : 0) + (beta != 0 ? beta * at.y.element[c] : 0);
+            store<float, width>(y + i, result);
+        });
 }
 
 extern "C" __global__ void ra_axpby(bool wide, float alpha, const float *x, float beta, float *y, size_t n) {
@@ -57,11 +48,12 @@ cudaError_t ra_cuda_axpby(cudaStream_t stream, float alpha, const float *x, floa
  *
  * 8 bytes and one comparison per number: bound by memory. */
 template <int width> static __device__ void relu(size_t from, size_t n, const float *x, float *y) {
-    for_packs<width>(from, n, [=](size_t i) {
-        pack<float, width> a = load<float, width>(x + i);
-        for (int c = 0; c < width; c++) a.element[c] = a.element[c] > 0 ? a.element[c] : 0;
-        store<float, width>(y + i, a);
-    });
+    for_grid_packs<width, 4>(
+        from, n, [=](size_t i) { return load<float, width>(x + i); },
+        [=](size_t i, pack<float, width> a) {
+            for (int c = 0; c < width; c++) a.element[c] = a.element[c] > 0 ? a.element[c] : 0;
+            store<float, width>(y + i, a);
+        });
 }
 
 extern "C" __global__ void ra_relu(bool wide, const float *x, float *y, size_t n) {
@@ -77,12 +69,13 @@ cudaError_t ra_cuda_relu(cudaStream_t stream, const float *x, float *y, size_t n
  * 6 bytes and a conversion per number: bound by memory. */
 template <int width, typename T>
 static __device__ void widen_all(size_t from, size_t n, const T *source, float *target) {
-    for_packs<width>(from, n, [=](size_t i) {
-        pack<T, width> a = load<T, width>(source + i);
-        pack<float, width> b;
-        for (int c = 0; c < width; c++) b.element[c] = widen(a.element[c]);
-        store<float, width>(target + i, b);
-    });
+    for_grid_packs<width, 4>(
+        from, n, [=](size_t i) { return load<T, width>(source + i); },
+        [=](size_t i, const pack<T, width> &a) {
+            pack<float, width> b;
+            for (int c = 0; c < width; c++) b.element[c] = widen(a.element[c]);
+            store<float, width>(target + i, b);
+        });
 }
 
 extern "C" __global__ void ra_widen_f16(bool wide, const void *source, float *target, size_t n) {
@@ -99,32 +92,36 @@ cudaError_t ra_cuda_widen(cudaStream_t stream, cuda_width width, const void *sou
                            is_wide(target, 0) && is_wide(source, 0), source, target);
 }
 
-/* target [count,n] <- the rows of source with these numbers. One block per row.
+/* target [count,n] <- scale times the rows of source with these numbers. One block per row.
  *
- * 8 n + 4 bytes per row, no operations: bound by memory. */
+ * 8 n + 4 bytes and n operations per row: bound by memory. */
 template <int width>
-static __device__ void copy_row(const float *source, float *target, size_t from, size_t n) {
-    for (size_t j = from + (size_t)threadIdx.x * width; j + width <= n; j += (size_t)blockDim.x * width)
-        store<float, width>(target + j, load<float, width>(source + j));
+static __device__ void scale_row(float scale, const float *source, float *target, size_t n) {
+    for_packs<width, 4>((size_t)threadIdx.x * width, (size_t)blockDim.x * width, n,
+                        [=](size_t j) { return load<float, width>(source + j); },
+                        [=](size_t j, pack<float, width> part) {
+                            for (int c = 0; c < width; c++) part.element[c] *= scale;
+                            store<float, width>(target + j, part);
+                        });
 }
 
-extern "C" __global__ void ra_gather_rows(const float *source, const int32_t *rows, size_t count, size_t n,
-                                          float *target, bool wide) {
+extern "C" __global__ void ra_gather_rows(float scale, const float *source, const int32_t *rows, size_t count,
+                                          size_t n, float *target, bool wide) {
     for (size_t i = blockIdx.x; i < count; i += gridDim.x) {
         const float *row = source + (size_t)rows[i] * n;
         if (wide)
-            copy_row<PACK>(row, target + i * n, 0, n);
+            scale_row<PACK>(scale, row, target + i * n, n);
         else
-            copy_row<1>(row, target + i * n, 0, n);
+            scale_row<1>(scale, row, target + i * n, n);
     }
 }
 
-cudaError_t ra_cuda_gather_rows(cudaStream_t stream, const float *source, const int32_t *rows, size_t count,
-                                size_t n, float *target) {
+cudaError_t ra_cuda_gather_rows(cudaStream_t stream, float scale, const float *source, const int32_t *rows,
+                                size_t count, size_t n, float *target) {
     if (count == 0 || n == 0) return cudaSuccess;
     bool wide = is_wide(source, n * sizeof *source) && is_wide(target, 0);
     return start(stream, dim3(blocks_for(count, MOST_BLOCKS)), threads_for(wide ? n / PACK : n),
-                 ra_gather_rows, source, rows, count, n, target, wide);
+                 ra_gather_rows, scale, source, rows, count, n, target, wide);
 }
 
 /* Every row of y [rows,n] <- row [n]. One block per row.
@@ -133,9 +130,9 @@ cudaError_t ra_cuda_gather_rows(cudaStream_t stream, const float *source, const 
 extern "C" __global__ void ra_broadcast_row(const float *row, float *y, size_t rows, size_t n, bool wide) {
     for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
         if (wide)
-            copy_row<PACK>(row, y + i * n, 0, n);
+            scale_row<PACK>(1, row, y + i * n, n);
         else
-            copy_row<1>(row, y + i * n, 0, n);
+            scale_row<1>(1, row, y + i * n, n);
 }
 
 cudaError_t ra_cuda_broadcast_row(cudaStream_t stream, const float *row, float *y, size_t rows, size_t n) {
@@ -148,15 +145,17 @@ cudaError_t ra_cuda_broadcast_row(cudaStream_t stream, const float *row, float *
 /* Each row of x [rows,n] *= its factor. One block per row.
  *
  * 8 n + 8 bytes and n operations per row: bound by memory. */
-extern "C" __global__ void ra_scale_rows(const double *factor, float *x, size_t rows, size_t n) {
-    for (size_t i = blockIdx.x; i < rows; i += gridDim.x) {
-        float scale = (float)factor[i];
-        for (size_t j = threadIdx.x; j < n; j += blockDim.x) x[i * n + j] *= scale;
-    }
+extern "C" __global__ void ra_scale_rows(const double *factor, float *x, size_t rows, size_t n, bool wide) {
+    for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
+        if (wide)
+            scale_row<PACK>((float)factor[i], x + i * n, x + i * n, n);
+        else
+            scale_row<1>((float)factor[i], x + i * n, x + i * n, n);
 }
 
 cudaError_t ra_cuda_scale_rows(cudaStream_t stream, const double *factor, float *x, size_t rows, size_t n) {
     if (rows == 0 || n == 0) return cudaSuccess;
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_scale_rows, factor, x, rows,
-                 n);
+    bool wide = is_wide(x, n * sizeof *x);
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(wide ? n / PACK : n), ra_scale_rows,
+                 factor, x, rows, n, wide);
 }

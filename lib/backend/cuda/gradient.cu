@@ -1,7 +1,7 @@
 /* The two operations of the backward pass on sparse codes. */
 #include "backend/cuda/kernel.cuh"
 
-enum { WARPS = ROW_THREADS / WARP, MOST_PARTS = 64, THREADS = 128, PACK = 4 };
+enum { WARPS = ROW_THREADS / WARP, MOST_PARTS = 64, THREADS = 128 };
 
 /* dvalue [entries] <- g[b] . D[k] for each entry (b, k). A warp has one entry, a block one row of the
  * batch, whose g is in the cache. Sums are float32: one per lane, added as a tree.

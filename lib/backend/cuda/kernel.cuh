@@ -58,6 +58,40 @@ static inline bool is_wide(const void *pointer, size_t bytes) {
     return ((uintptr_t)pointer | bytes) % 16 == 0;
 }
 
+/* For every pack of `width` numbers from `first` on, in steps of `stride`, as far as whole ones reach: use(i, fetch(i)).
+ * So many packs are fetched before the first is used: a thread waits for memory once for all of them. `use` may write
+ * what was fetched, and nothing that others fetch. */
+template <int width, int ahead, typename Fetch, typename Use>
+static __device__ inline void for_packs(size_t first, size_t stride, size_t n, const Fetch &fetch,
+                                        const Use &use) {
+    size_t i = first;
+    for (; i + (ahead - 1) * stride + width <= n; i += ahead * stride) {
+        decltype(fetch(i)) held[ahead];
+#pragma unroll
+        for (int a = 0; a < ahead; a++) held[a] = fetch(i + a * stride);
+#pragma unroll
+        for (int a = 0; a < ahead; a++) use(i + a * stride, held[a]);
+    }
+    for (; i + width <= n; i += stride) use(i, fetch(i));
+}
+
+/* The same over all threads of a grid. */
+template <int width, int ahead, typename Fetch, typename Use>
+static __device__ inline void for_grid_packs(size_t from, size_t n, const Fetch &fetch, const Use &use) {
+    for_packs<width, ahead>(from + ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * width,
+                            (size_t)gridDim.x * blockDim.x * width, n, fetch, use);
+}
+
+enum { PACK = 4 };
+
+/* All n numbers: by packs, and the rest (or all, if pointers are not aligned) one by one. */
+#define FOR_ALL(operation, wide, n, ...)                                                                     \
+    do {                                                                                                     \
+        size_t whole_ = (wide) ? (n) / PACK * PACK : 0;                                                      \
+        operation<PACK>(0, whole_, __VA_ARGS__);                                                             \
+        operation<1>(whole_, n, __VA_ARGS__);                                                                \
+    } while (0)
+
 /* The sum of all threads' values, always added in the same order, with the same bits for every thread.
  * `warps` is shared memory. */
 static __device__ inline double block_sum(double value, double *warps) {

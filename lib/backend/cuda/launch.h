@@ -73,15 +73,21 @@ cudaError_t ra_cuda_narrow(cudaStream_t stream, cuda_narrowed a, cuda_narrowed b
 cudaError_t ra_cuda_axpby(cudaStream_t stream, float alpha, const float *x, float beta, float *y, size_t n);
 cudaError_t ra_cuda_relu(cudaStream_t stream, const float *x, float *y, size_t n);
 cudaError_t ra_cuda_widen(cudaStream_t stream, cuda_width width, const void *source, float *target, size_t n);
-cudaError_t ra_cuda_gather_rows(cudaStream_t stream, const float *source, const int32_t *rows, size_t count,
-                                size_t n, float *target);
+cudaError_t ra_cuda_gather_rows(cudaStream_t stream, float scale, const float *source, const int32_t *rows,
+                                size_t count, size_t n, float *target);
 cudaError_t ra_cuda_broadcast_row(cudaStream_t stream, const float *row, float *y, size_t rows, size_t n);
 cudaError_t ra_cuda_scale_rows(cudaStream_t stream, const double *factor, float *x, size_t rows, size_t n);
 
-/* rows.cu */
-cudaError_t ra_cuda_project_simplex(cudaStream_t stream, float *W, size_t rows, size_t n);
-cudaError_t ra_cuda_project_ball(cudaStream_t stream, float *R, size_t rows, size_t n, float radius);
-
+/* rows.cu; cuda_projection is ra_projection */
+typedef enum cuda_projection {
+    CUDA_PROJECT_NOTHING,
+    CUDA_PROJECT_SIMPLEX,
+    CUDA_PROJECT_BALL,
+    CUDA_PROJECT_UNIT_L2,
+    CUDA_PROJECT_UNIT_L1
+} cuda_projection;
+cudaError_t ra_cuda_project_rows(cudaStream_t stream, cuda_projection projection, float radius, float *x,
+                                 size_t rows, size_t n);
 cudaError_t ra_cuda_row_norms(cudaStream_t stream, const float *x, size_t rows, size_t n, bool l1,
                               double *norms);
 
@@ -135,6 +141,8 @@ cudaError_t ra_cuda_kernel_sums(cudaStream_t stream, int kernel, float bandwidth
 enum { RA_CUDA_ROW_STILL = -1 };
 typedef struct cuda_adam_factors {
     float scale, rest1, beta2, rest2, rate, root, epsilon, keep; /* as in backend/cpu/adam.c */
+    cuda_projection projection;
+    float radius;
 } cuda_adam_factors;
 cudaError_t ra_cuda_adam(cudaStream_t stream, cuda_adam_factors step, float *parameter, const float *gradient,
                          const int32_t *gradient_row, float *first, float *second, size_t rows, size_t n);

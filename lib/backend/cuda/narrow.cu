@@ -3,8 +3,6 @@
  * 6 bytes and a conversion per number: bound by memory. */
 #include "backend/cuda/half.cuh"
 
-enum { PACK = 4 };
-
 template <int width> static __device__ void narrow_row(const float *from, bf16 *to, size_t n) {
     for (size_t j = (size_t)threadIdx.x * width; j < n; j += (size_t)blockDim.x * width) {
         pack<float, width> x = load<float, width>(from + j);

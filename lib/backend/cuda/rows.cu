@@ -1,56 +1,65 @@
 /* Norms of rows and projections by them: one block per row, a sum over it in float64, then a scaling of it.
  *
- * A norm moves 4 bytes per number, a projection 8 bytes per number from and to memory (the second reading of
- * a row comes from the cache), and does one or two operations in float64 and one in float32 for them. A
- * consumer's GPU does 1 float64 operation for 64 in float32; that is still more than one a number read at its
+ * A norm moves 4 bytes per number, a projection 8, and does one or two operations in float64 and one in float32 for them.
+ * A consumer's GPU does 1 float64 operation for 64 in float32; that is still more than one a number read at its
  * bandwidth: bound by memory. */
-#include "backend/cuda/kernel.cuh"
+#include "backend/cuda/rows.cuh"
 
-/* each row of W [rows, n] <- relu(row) / (sum + 1e-8) */
-extern "C" __global__ void ra_project_simplex(float *W, size_t rows, size_t n) {
+/* each row of x [rows,n] <- its projection; a row that stays is not written */
+template <int width, int packs>
+static __device__ void project_rows(cuda_projection projection, float radius, float *x, size_t rows,
+                                    size_t n) {
     __shared__ double warps[MOST_WARPS];
-    for (size_t i = blockIdx.x; i < rows; i += gridDim.x) {
-        float *row = W + i * n;
+    for (size_t b = blockIdx.x; b < rows; b += gridDim.x) {
+        float *row = x + b * n;
+        held_row<width, packs> held;
         double sum = 0;
-        for (size_t j = threadIdx.x; j < n; j += blockDim.x) sum += row[j] > 0 ? row[j] : 0;
-        float scale = (float)(1 / (block_sum(sum, warps) + 1e-8));
-        for (size_t j = threadIdx.x; j < n; j += blockDim.x) row[j] = row[j] > 0 ? row[j] * scale : 0;
+        auto read = [=](size_t j) { return load<float, width>(row + j); };
+        held.fill(n, [&](size_t j) {
+            pack<float, width> part = read(j);
+            for (int c = 0; c < width; c++) sum += projection_sum(projection, part.element[c]);
+            return part;
+        });
+        float factor = projection_factor(projection, block_sum(sum, warps), radius);
+        if (projection == CUDA_PROJECT_BALL && factor == 1) continue; /* all threads have the same */
+        held.each(n, read, [=](size_t j, pack<float, width> part) {
+            for (int c = 0; c < width; c++) part.element[c] = projected(projection, part.element[c], factor);
+            store<float, width>(row + j, part);
+        });
     }
 }
 
-cudaError_t ra_cuda_project_simplex(cudaStream_t stream, float *W, size_t rows, size_t n) {
-    if (rows == 0 || n == 0) return cudaSuccess;
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_project_simplex, W, rows, n);
-}
+ROW_KERNELS_OF(ra_project_rows, project_rows,
+               (cuda_projection projection, float radius, float *x, size_t rows, size_t n),
+               (projection, radius, x, rows, n));
 
-/* each row of R [rows, n] <- row * min(1, radius / ||row||) */
-extern "C" __global__ void ra_project_ball(float *R, size_t rows, size_t n, float radius) {
-    __shared__ double warps[MOST_WARPS];
-    for (size_t i = blockIdx.x; i < rows; i += gridDim.x) {
-        float *row = R + i * n;
-        double sum = 0;
-        for (size_t j = threadIdx.x; j < n; j += blockDim.x) sum += (double)row[j] * row[j];
-        double norm = sqrt(block_sum(sum, warps));
-        if (norm <= radius) continue; /* all threads have the same sum */
-        float scale = (float)(radius / norm);
-        for (size_t j = threadIdx.x; j < n; j += blockDim.x) row[j] *= scale;
-    }
-}
-
-cudaError_t ra_cuda_project_ball(cudaStream_t stream, float *R, size_t rows, size_t n, float radius) {
+cudaError_t ra_cuda_project_rows(cudaStream_t stream, cuda_projection projection, float radius, float *x,
+                                 size_t rows, size_t n) {
     if (rows == 0 || n == 0) return cudaSuccess;
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_project_ball, R, rows, n,
-                 radius);
+    unsigned threads;
+    row_kernel which = row_kernel_for(n, is_wide(x, n * sizeof *x), &threads);
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads, ra_project_rows_kernels[which],
+                 projection, radius, x, rows, n);
 }
 
 /* norms [rows] <- sum |x| (l1), or sqrt(sum x^2), of each row of x [rows, n] */
-extern "C" __global__ void ra_row_norms(const float *x, size_t rows, size_t n, bool l1, double *norms) {
+template <int width> static __device__ inline double add_row(const float *row, size_t n, bool l1) {
+    double sum = 0;
+    for_packs<width, 4>((size_t)threadIdx.x * width, (size_t)blockDim.x * width, n,
+                        [=](size_t j) { return load<float, width>(row + j); },
+                        [&](size_t, const pack<float, width> &part) {
+                            for (int c = 0; c < width; c++)
+                                sum += l1 ? fabs((double)part.element[c])
+                                          : (double)part.element[c] * part.element[c];
+                        });
+    return sum;
+}
+
+extern "C" __global__ void ra_row_norms(bool wide, const float *x, size_t rows, size_t n, bool l1,
+                                        double *norms) {
     __shared__ double warps[MOST_WARPS];
     for (size_t i = blockIdx.x; i < rows; i += gridDim.x) {
-        const float *row = x + i * n;
-        double sum = 0;
-        for (size_t j = threadIdx.x; j < n; j += blockDim.x)
-            sum += l1 ? fabs((double)row[j]) : (double)row[j] * row[j];
+        double sum = wide ? add_row<PACK>(x + i * n, n, l1) : add_row<1>(x + i * n, n, l1);
         sum = block_sum(sum, warps);
         if (threadIdx.x == 0) norms[i] = l1 ? sum : sqrt(sum);
     }
@@ -59,6 +68,7 @@ extern "C" __global__ void ra_row_norms(const float *x, size_t rows, size_t n, b
 cudaError_t ra_cuda_row_norms(cudaStream_t stream, const float *x, size_t rows, size_t n, bool l1,
                               double *norms) {
     if (rows == 0) return cudaSuccess;
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_row_norms, x, rows, n, l1,
-                 norms);
+    bool wide = is_wide(x, n * sizeof *x);
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(wide ? n / PACK : n), ra_row_norms,
+                 wide, x, rows, n, l1, norms);
 }

@@ -1,5 +1,5 @@
 /* Sums over everything, in float64: partial sums by block, and one block that adds them. The division depends
- * on n only, and every sum has one order, so the result has the same bits each time. */
+ * on n and on whether arrays are aligned, and every sum has one order, so the result has the same bits each time. */
 #include "backend/cuda/kernel.cuh"
 
 enum { PAIRS_PER_BLOCK = 4096 };
@@ -34,11 +34,28 @@ cudaError_t ra_cuda_add_sum_parts(cudaStream_t stream, const double *partial, un
  *
  * 8 bytes and one float64 multiplication and addition per pair: bound by memory, but on GPUs with 1 float64
  * unit for 64 it comes near their limit. */
-extern "C" __global__ void ra_dot_parts(const float *x, const float *y, size_t n, double *partial) {
+template <int width> struct operands { pack<float, width> a, b; };
+
+template <int width>
+static __device__ inline operands<width> fetch(const float *a, const float *b, size_t i) {
+    return {load<float, width>(a + i), load<float, width>(b + i)};
+}
+
+template <int width>
+static __device__ inline void add_products(size_t from, size_t n, const float *x, const float *y,
+                                           double *sum) {
+    for_grid_packs<width, 2>(
+        from, n, [=](size_t i) { return fetch<width>(x, y, i); },
+        [=](size_t, const operands<width> &at) {
+            for (int c = 0; c < width; c++) *sum += (double)at.a.element[c] * at.b.element[c];
+        });
+}
+
+extern "C" __global__ void ra_dot_parts(bool wide, const float *x, const float *y, size_t n,
+                                        double *partial) {
     __shared__ double warps[MOST_WARPS];
     double sum = 0;
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x)
-        sum += (double)x[i] * y[i];
+    FOR_ALL(add_products, wide, n, x, y, &sum);
     sum = block_sum(sum, warps);
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
@@ -46,7 +63,8 @@ extern "C" __global__ void ra_dot_parts(const float *x, const float *y, size_t n
 cudaError_t ra_cuda_dot(cudaStream_t stream, const float *x, const float *y, size_t n, double *partial,
                         double *sum) {
     unsigned parts = ra_cuda_sum_parts(n);
-    cudaError_t status = start(stream, dim3(parts), ROW_THREADS, ra_dot_parts, x, y, n, partial);
+    cudaError_t status = start(stream, dim3(parts), ROW_THREADS, ra_dot_parts, is_wide(x, 0) && is_wide(y, 0),
+                               x, y, n, partial);
     if (status != cudaSuccess) return status;
     return ra_cuda_add_sum_parts(stream, partial, parts, sum);
 }
@@ -54,7 +72,8 @@ cudaError_t ra_cuda_dot(cudaStream_t stream, const float *x, const float *y, siz
 cudaError_t ra_cuda_dot_into(cudaStream_t stream, const float *x, const float *y, size_t n, double *partial,
                              float *out) {
     unsigned parts = ra_cuda_sum_parts(n);
-    cudaError_t status = start(stream, dim3(parts), ROW_THREADS, ra_dot_parts, x, y, n, partial);
+    cudaError_t status = start(stream, dim3(parts), ROW_THREADS, ra_dot_parts, is_wide(x, 0) && is_wide(y, 0),
+                               x, y, n, partial);
     if (status != cudaSuccess) return status;
     return start(stream, dim3(1), threads_for(parts), ra_sum_parts_rounded, partial, parts, out);
 }
@@ -63,16 +82,27 @@ cudaError_t ra_cuda_dot_into(cudaStream_t stream, const float *x, const float *y
  *
  * 12 bytes and four operations in float64 per number, two conversions among them: bound by memory where the
  * float64 units are half as many as the others, by those where they are few. */
-extern "C" __global__ void ra_squared_error_parts(const float *a, const float *b, size_t n, double scale,
-                                                  float *g, double *partial) {
+template <int width>
+static __device__ inline void add_gaps(size_t from, size_t n, const float *a, const float *b, double scale,
+                                       float *g, double *sum) {
+    for_grid_packs<width, 2>(
+        from, n, [=](size_t i) { return fetch<width>(a, b, i); },
+        [=](size_t i, const operands<width> &at) {
+            pack<float, width> scaled;
+            for (int c = 0; c < width; c++) {
+                double gap = (double)at.a.element[c] - (double)at.b.element[c];
+                *sum += gap * gap;
+                scaled.element[c] = (float)(scale * gap);
+            }
+            store<float, width>(g + i, scaled);
+        });
+}
+
+extern "C" __global__ void ra_squared_error_parts(bool wide, const float *a, const float *b, size_t n,
+                                                  double scale, float *g, double *partial) {
     __shared__ double warps[MOST_WARPS];
     double sum = 0;
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n;
-         i += (size_t)gridDim.x * blockDim.x) {
-        double gap = (double)a[i] - (double)b[i];
-        sum += gap * gap;
-        g[i] = (float)(scale * gap);
-    }
+    FOR_ALL(add_gaps, wide, n, a, b, scale, g, &sum);
     sum = block_sum(sum, warps);
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
@@ -80,8 +110,8 @@ extern "C" __global__ void ra_squared_error_parts(const float *a, const float *b
 cudaError_t ra_cuda_squared_error(cudaStream_t stream, const float *a, const float *b, size_t n, double scale,
                                   float *g, double *partial, double *sum) {
     unsigned parts = ra_cuda_sum_parts(n);
-    cudaError_t status =
-        start(stream, dim3(parts), ROW_THREADS, ra_squared_error_parts, a, b, n, scale, g, partial);
+    cudaError_t status = start(stream, dim3(parts), ROW_THREADS, ra_squared_error_parts,
+                               is_wide(a, 0) && is_wide(b, 0) && is_wide(g, 0), a, b, n, scale, g, partial);
     if (status != cudaSuccess) return status;
     return ra_cuda_add_sum_parts(stream, partial, parts, sum);
 }

@@ -105,18 +105,34 @@ ra_status reference_scale_rows(void *self, ra_backend_stream *stream, const doub
     return RA_OK;
 }
 
-ra_status reference_gather_rows(void *self, ra_backend_stream *stream, const float *source,
+ra_status reference_gather_rows(void *self, ra_backend_stream *stream, float scale, const float *source,
                                 const int32_t *rows, size_t count, size_t n, float *target, ra_error *err) {
     (void)self, (void)stream, (void)err;
     for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < n; j++) target[i * n + j] = source[(size_t)rows[i] * n + j];
+        for (size_t j = 0; j < n; j++) target[i * n + j] = scale * source[(size_t)rows[i] * n + j];
+    return RA_OK;
+}
+
+static ra_status project(const ra_adam_step *s, float *rows_of, size_t rows, size_t n, ra_error *err) {
+    bool l1 = s->projection == RA_PROJECT_UNIT_L1;
+    if (s->projection == RA_PROJECT_NOTHING) return RA_OK;
+    if (s->projection == RA_PROJECT_SIMPLEX)
+        return reference_project_simplex(NULL, NULL, rows_of, rows, n, err);
+    if (s->projection == RA_PROJECT_BALL)
+        return reference_project_ball(NULL, NULL, rows_of, rows, n, s->radius, err);
+    for (size_t i = 0; i < rows; i++) {
+        double norm, factor;
+        reference_row_norms(NULL, NULL, rows_of + i * n, 1, n, l1, &norm, NULL);
+        factor = 1 / (norm + 1e-8);
+        reference_scale_rows(NULL, NULL, &factor, rows_of + i * n, 1, n, NULL);
+    }
     return RA_OK;
 }
 
 ra_status reference_adam(void *self, ra_backend_stream *stream, const ra_adam_step *s, float *parameter,
                          const float *gradient, const int32_t *gradient_row, float *first, float *second,
                          size_t rows, size_t n, ra_error *err) {
-    (void)self, (void)stream, (void)err;
+    (void)self, (void)stream;
     for (size_t row = 0; row < rows; row++)
         for (size_t j = 0; j < n; j++) {
             size_t i = row * n + j;
@@ -129,5 +145,5 @@ ra_status reference_adam(void *self, ra_backend_stream *stream, const ra_adam_st
             parameter[i] = (float)(parameter[i] * (1 - s->lr * s->decay) -
                                    s->lr / s->bias1 * m / (sqrt(v / s->bias2) + s->epsilon));
         }
-    return RA_OK;
+    return project(s, parameter, rows, n, err);
 }

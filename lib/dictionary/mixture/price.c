@@ -36,7 +36,7 @@ static ra_status load_chunk(ra_dictionary *dictionary, size_t chunk, ra_error *e
         for (size_t i = 0; i < price->rows; i++) price->host_picked[i] = (int32_t)price->number[i];
         RA_TRY(ra_backend_put(dictionary->backend, price->picked, price->host_picked,
                               price->rows * sizeof *price->picked, err));
-        RA_TRY(ra_backend_gather_rows(dictionary->backend, dictionary->parameters[RA_MIXTURE_POINTS].value,
+        RA_TRY(ra_backend_gather_rows(dictionary->backend, 1, dictionary->parameters[RA_MIXTURE_POINTS].value,
                                       price->picked, price->rows, dictionary->dimensions, price->vectors,
                                       err));
     }

@@ -69,7 +69,7 @@ ra_status ra_mixture_source_offer(ra_dictionary *dictionary, size_t first, size_
         status = ra_backend_put(backend, price->picked, price->host_picked, count * sizeof(int32_t), err);
     if (status == RA_OK)
         status =
-            ra_backend_gather_rows(backend, price->vectors, price->picked, count, d, C + offers * d, err);
+            ra_backend_gather_rows(backend, 1, price->vectors, price->picked, count, d, C + offers * d, err);
     if (status == RA_OK)
         status = ra_backend_put(backend, price->offered, price->host_offered, count * sizeof(int32_t), err);
     if (status == RA_OK)

@@ -140,16 +140,21 @@ START_TEST(test_gather_and_adam) {
           *on_second = pair_put(&p, second[1], bytes);
     int32_t *on_place = pair_put(&p, place, rows * sizeof *place),
             *on_chosen = pair_put(&p, chosen, packed * sizeof *chosen);
-    ra_ok(ra_backend_gather_rows(p.oracle, z, chosen, packed, n, some, &err));
+    ra_ok(ra_backend_gather_rows(p.oracle, 1, z, chosen, packed, n, some, &err));
     for (size_t i = 0; i < packed; i++)
         ck_assert_mem_eq(some + i * n, z + (size_t)chosen[i] * n, n * sizeof *z);
     test_fill(some, size, 7);
-    ra_ok(ra_backend_gather_rows(p.tested, on_z, on_chosen, packed, n, on_some, &err));
+    ra_ok(ra_backend_gather_rows(p.tested, -0.3f, on_z, on_chosen, packed, n, on_some, &err));
+    pair_get(&p, some, on_some, bytes);
+    for (size_t i = 0; i < packed * n; i++)
+        ck_assert(some[i] == -0.3f * z[(size_t)chosen[i / n] * n + i % n]);
+    ra_ok(ra_backend_gather_rows(p.tested, 1, on_z, on_chosen, packed, n, on_some, &err));
     pair_get(&p, some, on_some, bytes);
     for (size_t i = 0; i < packed; i++)
         ck_assert_mem_eq(some + i * n, z + (size_t)chosen[i] * n, n * sizeof *z);
     for (int step = 1; step <= 6; step++) {
-        ra_adam_step s = {1e-2, 0.9, 0.999, 1e-8, 1 - pow(0.9, step), 1 - pow(0.999, step), 0.7, 0};
+        ra_adam_step s = {
+            1e-2, 0.9, 0.999, 1e-8, 1 - pow(0.9, step), 1 - pow(0.999, step), 0.7, 0, RA_PROJECT_NOTHING, 0};
         s.decay = step % 2 ? 0 : 0.1;
         bool part = step <= 3;
         ra_ok(ra_backend_adam(p.oracle, &s, x, part ? some : z, part ? place : NULL, first[0], second[0],
@@ -171,6 +176,91 @@ START_TEST(test_gather_and_adam) {
     pair_drop(&p, BLOCKS(on_y, on_z, on_some, on_first, on_second, on_place, on_chosen));
     forget(BLOCKS(first[0], first[1], second[0], second[1], place, chosen, some, x, y, z));
     pair_close(&p);
+}
+END_TEST
+
+/* The largest relative to the row: a projection may bring all of it near to zero. */
+static void assert_rows_close(const float *got, const float *expected, size_t rows, size_t n,
+                              float tolerance) {
+    for (size_t i = 0; i < rows; i++) {
+        float most = 0;
+        for (size_t j = 0; j < n; j++) most = fmaxf(most, fabsf(expected[i * n + j]));
+        for (size_t j = 0; j < n; j++)
+            ck_assert(fabsf(got[i * n + j] - expected[i * n + j]) <= tolerance * (most + 1e-6f));
+    }
+}
+
+/* With a projection, a step is a step and then the projection: to the bit on the CPU, where other tests pin what both do. */
+static void check_projected_steps(int device, ra_projection projection, size_t rows, size_t n) {
+    enum { CPU };
+    pair p = pair_open(device);
+    size_t size = rows * n, bytes = size * sizeof(float);
+    float *x = numbers(size, 1), *y = numbers(size, 1), *g = numbers(size, 2);
+    float *first[2] = {ra_calloc(size, 4), ra_calloc(size, 4)},
+          *second[2] = {ra_calloc(size, 4), ra_calloc(size, 4)};
+    int32_t *place = ra_malloc(rows, sizeof *place);
+    for (size_t i = 0; i < rows; i++) place[i] = i % 3 == 0 ? (int32_t)(rows - 1 - i) : -(int32_t)(i % 3);
+    float *on_y = pair_put(&p, y, bytes), *on_g = pair_put(&p, g, bytes),
+          *on_first = pair_put(&p, first[1], bytes), *on_second = pair_put(&p, second[1], bytes);
+    int32_t *on_place = pair_put(&p, place, rows * sizeof *place);
+    for (int step = 1; step <= 4; step++) {
+        bool part = step <= 2; /* a row without a gradient so far has no moments */
+        ra_adam_step s = {1e-2, 0.9, 0.999,      1e-8, 1 - pow(0.9, step), 1 - pow(0.999, step),
+                          0.7,  0.1, projection, 0.8f};
+        ra_ok(ra_backend_adam(p.oracle, &s, x, g, part ? place : NULL, first[0], second[0], rows, n, &err));
+        ra_ok(ra_backend_adam(p.tested, &s, on_y, on_g, part ? on_place : NULL, on_first, on_second, rows, n,
+                              &err));
+    }
+    pair_get(&p, y, on_y, bytes);
+    pair_get(&p, first[1], on_first, bytes);
+    pair_get(&p, second[1], on_second, bytes);
+    assert_rows_close(y, x, rows, n, 2e-5f);
+    assert_close(first[1], first[0], size, 1e-6);
+    assert_close(second[1], second[0], size, 1e-6);
+    /* apart: the same step without, then the operation that projects */
+    ra_adam_step s = {1e-2, 0.9, 0.999, 1e-8, 0.4, 0.004, 0.7, 0.1, projection, 0.8f};
+    float *on_apart = pair_put(&p, y, bytes);
+    ra_ok(ra_backend_adam(p.tested, &s, on_y, on_g, on_place, on_first, on_second, rows, n, &err));
+    pair_get(&p, x, on_y, bytes);
+    pair_set(&p, on_first, first[1], bytes);
+    pair_set(&p, on_second, second[1], bytes);
+    s.projection = RA_PROJECT_NOTHING;
+    ra_ok(ra_backend_adam(p.tested, &s, on_apart, on_g, on_place, on_first, on_second, rows, n, &err));
+    double *norms = ra_malloc(rows, sizeof *norms);
+    if (projection == RA_PROJECT_SIMPLEX)
+        ra_ok(ra_backend_project_simplex(p.tested, on_apart, rows, n, &err));
+    else if (projection == RA_PROJECT_BALL)
+        ra_ok(ra_backend_project_ball(p.tested, on_apart, rows, n, s.radius, &err));
+    else if (projection != RA_PROJECT_NOTHING) {
+        ra_ok(
+            ra_backend_row_norms(p.tested, on_apart, rows, n, projection == RA_PROJECT_UNIT_L1, norms, &err));
+        for (size_t i = 0; i < rows; i++) norms[i] = 1 / (norms[i] + 1e-8);
+        ra_ok(ra_backend_scale_rows(p.tested, norms, on_apart, rows, n, &err));
+    }
+    pair_get(&p, y, on_apart, bytes);
+    if (device == CPU) ck_assert_mem_eq(x, y, bytes);
+    assert_rows_close(x, y, rows, n, 1e-6f);
+    pair_drop(&p, BLOCKS(on_y, on_g, on_first, on_second, on_place, on_apart));
+    forget(BLOCKS(x, y, g, first[0], first[1], second[0], second[1], place, norms));
+    pair_close(&p);
+}
+
+START_TEST(test_adam_projects) {
+    int device = _i / (SIZES * SIZES);
+    size_t rows = backend_sizes[_i % SIZES], n = backend_sizes[_i / SIZES % SIZES];
+    for (int which = RA_PROJECT_NOTHING; which <= RA_PROJECT_UNIT_L1; which++)
+        check_projected_steps(device, (ra_projection)which, rows, n);
+}
+END_TEST
+
+/* Rows that a device holds in one way or another: a thread for each pack, several per thread, too long, odd. */
+START_TEST(test_adam_projects_rows_of_any_length) {
+    static const size_t lengths[] = {132, 4096, 4100, 12288, 32768, 32772, 5001};
+    for (int device = 0; device < TESTED_DEVICES; device++)
+        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+            check_projected_steps(device, RA_PROJECT_SIMPLEX, 3, lengths[i]);
+            check_projected_steps(device, RA_PROJECT_BALL, 3, lengths[i]);
+        }
 }
 END_TEST
 
@@ -455,7 +545,7 @@ END_TEST
 
 TEST_CASES_LOOP(backend, 60, CASES, test_gemm, test_dots, test_sparse_products, test_selections)
 TEST_CASES_LOOP(backend_rows, 60, SIZES *SIZES *TESTED_DEVICES, test_projections_combine_and_dot,
-                test_gather_and_adam)
+                test_gather_and_adam, test_adam_projects)
 /* A workspace that computes on a serial backend keeps it, and may be the last to let go. */
 START_TEST(test_a_serial_backend_is_counted_with_its_own) {
     ra_backend *backend = NULL;
@@ -502,6 +592,7 @@ START_TEST(test_a_buffer_grows_by_half) {
 END_TEST
 
 TEST_CASES_SLOW(backend_whole, 60, test_a_buffer_grows_by_half, test_gemm_in_many_tiles,
-                test_top_k_of_long_rows, test_a_serial_backend_is_counted_with_its_own,
+                test_top_k_of_long_rows, test_adam_projects_rows_of_any_length,
+                test_a_serial_backend_is_counted_with_its_own,
                 test_results_do_not_depend_on_the_number_of_threads, test_devices_by_name,
                 test_a_plugin_is_loaded_by_name, test_failing_allocations_are_reported)

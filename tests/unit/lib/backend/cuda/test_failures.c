@@ -83,7 +83,7 @@ static ra_status products(run *r, ra_error *err) {
     STEP(ra_stream_synchronize(r->stream, err));
     r->results[4] = total(scores, ROWS * LATENTS) + total(atoms, LATENTS * D_) + total(x, ROWS * D_);
     STEP(ra_backend_upload(r->backend, large, r->large, LARGE * sizeof(float), err));
-    const ra_adam_step step = {1e-2, 0.9, 0.999, 1e-8, 0.1, 0.001, 1, 0};
+    const ra_adam_step step = {1e-2, 0.9, 0.999, 1e-8, 0.1, 0.001, 1, 0, RA_PROJECT_BALL, 1};
     STEP(ra_backend_adam(r->backend, &step, large, large + LARGE / 4, NULL, large + LARGE / 2,
                          large + LARGE / 4 * 3, 1, 4, err));
     STEP(ra_backend_download(r->backend, r->large, large, LARGE * sizeof(float), err));
@@ -124,7 +124,7 @@ static ra_status training(run *r, ra_error *err) {
     STEP(ra_stream_relu(r->stream, u, u, n, err));
     STEP(ra_stream_squared_error(r->stream, u, dy, n, 0.5, u, &error, err));
     r->results[6] += error + norms[2];
-    STEP(ra_stream_gather_rows(r->stream, u, (const int32_t *)(const void *)path, 2, LATENTS, dy, err));
+    STEP(ra_stream_gather_rows(r->stream, 1, u, (const int32_t *)(const void *)path, 2, LATENTS, dy, err));
     STEP(ra_stream_broadcast_row(r->stream, row, dy, MANY, LATENTS, err));
     STEP(ra_stream_widen(r->stream, RA_BF16, dy, u, n, err));
     STEP(ra_stream_scatter_entries(r->stream, &r->top, 2, r->top.value, dy, err));
