@@ -314,6 +314,28 @@ valgrind-run: $(UNIT)
 	  $(TEST_ENV) OPENBLAS_CORETYPE=Haswell CK_TIMEOUT_MULTIPLIER=20 CK_RUN_SUITE=$$suite $(VALGRIND) $(UNIT) --fast || failed="$$failed $$suite"; done; \
 	  test -z "$$failed" || { echo "valgrind: failed:$$failed" >&2; exit 1; }
 
+# A build of its own: -O1 keeps the lines apart, and the daemon may write its counts where it may write nothing else (RA_SANITIZE
+# leaves the sandbox out). A process that is killed, or ends at once, tells nothing.
+COVERAGE      := $(BUILD)/coverage
+COVERAGE_VENV := $(BUILD)/coverage-venv
+COVERAGE_MAKE  = CFLAGS=--coverage LDFLAGS=--coverage CPPFLAGS=-DRA_SANITIZE $(MAKE) --no-print-directory BUILD=$(COVERAGE) \
+  OPTIMIZE='-O1 -fprofile-update=atomic' AUTO_INIT= NVCC=
+
+$(COVERAGE_VENV)/stamp: Makefile
+	$(call say,VENV,$(COVERAGE_VENV))
+	$(Q)python3 -m venv $(COVERAGE_VENV) && $(COVERAGE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --no-input gcovr==8.8 && touch $@
+
+coverage: install-deps $(COVERAGE_VENV)/stamp ## run every test in a build that counts; which lines and branches of lib and server they reach (an hour)
+	$(Q)$(COVERAGE_MAKE) coverage-run; tests=$$?; $(MAKE) --no-print-directory coverage-table && exit $$tests
+
+coverage-run: all $(UNIT) $(OUT)/tests/rasae-mpi
+	$(Q)find $(OUT) -name '*.gcda' -delete
+	$(Q)$(TEST_ENV) $(UNIT)
+
+coverage-table: $(COVERAGE_VENV)/stamp ## the table of the last make coverage; fails below 92 % of the lines or 80 % of the branches
+	$(Q)$(COVERAGE_VENV)/bin/python tests/coverage.py $(COVERAGE_VENV)/bin/gcovr $(COVERAGE)
+
 # ---- fuzzing: tests/fuzz/README.md -------------------------------------------------------------------------------------
 # A build of its own, with clang. New inputs go to build/fuzz/NAME/inputs; one that is found to break something, beside it.
 FUZZER    := $(OUT)/tests/fuzz
