@@ -108,6 +108,14 @@ typedef enum ra_kernel {
 /* y[i] <- kernel(x[i]), bandwidth > 0; host memory. */
 void ra_kernel_evaluate(ra_kernel kernel, float bandwidth, const float *x, float *y, size_t n);
 
+/* Of a row of scores, each with a bound below and one above added: the least of the upper ones, the two least of the lower
+ * ones (equal ones count twice), and which is the first of these. INFINITY and -1 where there are none; NaN does not
+ * count. */
+typedef struct ra_least {
+    float high, low, second_low;
+    int32_t first;
+} ra_least;
+
 /* Matching pursuit of rows x [B,d] in k steps: the arrays that its operations work on. Backend memory. */
 typedef struct ra_pursuit_path {
     size_t rows, steps, dimensions, concepts; /* B, k, d, K */

@@ -154,6 +154,12 @@ RA_OPERATION(threshold,
 /* *value <- the k-th largest of the n scores, negative ones counted as 0; 1 <= k <= n */
 RA_OPERATION(kth_largest, (const float *scores, size_t n, size_t k, float *value), (scores, n, k, value))
 
+/* least [rows] <- of each row of scores [rows,n]: score + high, and score + low; low, high [n] */
+RA_OPERATION(least_scores,
+             (const float *scores, size_t rows, size_t n, const float *low, const float *high,
+              ra_least *least),
+             (scores, rows, n, low, high, least))
+
 /* ---- training ------------------------------------------------------------------------------------------ */
 
 /* sums [2,n] <- over the rows, in float64, with kappa = kernel(max(pre, 0) - threshold): kappa g, and kappa;

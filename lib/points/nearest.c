@@ -27,7 +27,11 @@ static ra_status allocate(ra_nearest *nearest, size_t points, ra_error *err) {
     nearest->query_norm = ra_malloc(rows, sizeof *nearest->query_norm);
     nearest->query_low = ra_malloc(rows, sizeof *nearest->query_low);
     nearest->score = ra_malloc(tile, sizeof *nearest->score);
-    if (nearest->query && nearest->query_norm && nearest->query_low && nearest->score) return RA_OK;
+    bool host = ra_backend_host_memory(nearest->backend);
+    if (!host) nearest->least = ra_malloc(rows, sizeof *nearest->least);
+    if (nearest->query && nearest->query_norm && nearest->query_low && nearest->score &&
+        (host || nearest->least))
+        return RA_OK;
     RA_FAIL_MEMORY(err, "the search for nearest rows", (rows * d + tile) * sizeof(float));
 }
 
@@ -54,6 +58,7 @@ void ra_nearest_release(ra_nearest *nearest) {
     ra_free(nearest->query_norm);
     ra_free(nearest->query_low);
     ra_free(nearest->score);
+    ra_free(nearest->least);
     ra_buffer_release(&nearest->uploaded.memory);
     ra_buffer_release(&nearest->memory);
     *nearest = (ra_nearest){0};
@@ -75,15 +80,53 @@ typedef struct point_job {
     const ra_nearest_state *state;
 } point_job;
 
+/* What is known of a row's scores: on the host from these, on a device from what it found. */
+typedef struct row_search {
+    const float *score; /* NULL: only the least of them are known */
+    ra_filter_least least;
+    size_t first; /* where the least one is, if only that is known */
+    float limit;
+    bool only; /* at most one point can win */
+} row_search;
+
+static row_search look(const point_job *job, size_t i) {
+    const ra_nearest *nearest = job->nearest;
+    const ra_point_set *set = job->set;
+    size_t row = job->picked ? (size_t)job->picked[job->row + i] : job->row + i, n = job->count;
+    double share = ra_filter_share(set->dimensions), norm = nearest->query_norm[i],
+           best = job->state->distance[row];
+    row_search found = {.score = nearest->score + i * n};
+    if (nearest->least) {
+        const ra_least *least = &nearest->least[i];
+        found.least = (ra_filter_least){least->high, least->low, least->second_low};
+        found.first = (size_t)least->first;
+    } else
+        found.least = ra_filter_scan(found.score, set->low + job->first, set->high + job->first, n);
+    /* some point is at most this far away, so none that is farther can win */
+    double reached = norm * (1 + share) + (double)found.least.high;
+    found.limit = ra_filter_limit(reached < best ? reached : best, norm, share);
+    found.only = !set->wild && found.least.second_low > found.limit;
+    if (nearest->least && found.only) found.score = NULL;
+    return found;
+}
+
+/* The first point from `from` on that can win. */
+static size_t next(const point_job *job, const row_search *found, size_t from) {
+    if (found->score)
+        return ra_filter_next(found->score, job->set->low + job->first, from, job->count, found->limit);
+    return !(found->least.low > found->limit) && found->first < job->count ? found->first : job->count;
+}
+
 /* Every point of the tile except the row's own is at least this far away. */
-static float lower_bound(const point_job *job, ra_filter_least least, const float *score, double norm,
-                         int32_t label) {
+static float lower_bound(const point_job *job, const row_search *found, double norm, int32_t label) {
     double share = ra_filter_share(job->set->dimensions);
     size_t own = (size_t)ra_point_set_position(job->set, label) -
                  job->first; /* wraps around if it is not in the tile */
-    float low = least.low;
+    float low = found->least.low;
     if (job->set->wild || ra_filter_wild(norm)) return 0;
-    if (own < job->count && score[own] + job->set->low[job->first + own] <= low) low = least.second_low;
+    if (own < job->count &&
+        (found->score ? found->score[own] + job->set->low[job->first + own] <= low : own == found->first))
+        low = found->least.second_low;
     double squared = norm * (1 - share) + (double)low;
     return squared > 0 ? nextafterf((float)sqrt(squared), 0) : 0;
 }
@@ -94,17 +137,11 @@ static void search_row(const point_job *job, size_t i) {
     const ra_nearest_state *state = job->state;
     size_t row = job->picked ? (size_t)job->picked[job->row + i] : job->row + i, n = job->count;
     size_t d = set->dimensions;
-    double share = ra_filter_share(d), norm = nearest->query_norm[i], best = state->distance[row];
-    const float *score = nearest->score + i * n, *low = set->low + job->first;
+    double best = state->distance[row];
     int32_t label = state->label[row];
     float lower = INFINITY;
-    ra_filter_least least = ra_filter_scan(score, low, set->high + job->first, n);
-    /* some point is at most this far away, so none that is farther can win */
-    double reached = norm * (1 + share) + (double)least.high;
-    float limit = ra_filter_limit(reached < best ? reached : best, norm, share);
-    bool only = !set->wild && least.second_low > limit; /* at most one can win */
-    for (size_t p = ra_filter_next(score, low, 0, n, limit); p < n;
-         p = only ? n : ra_filter_next(score, low, p + 1, n, limit)) {
+    row_search found = look(job, i);
+    for (size_t p = next(job, &found, 0); p < n; p = found.only ? n : next(job, &found, p + 1)) {
         int32_t point = set->index ? set->index[job->first + p] : (int32_t)(job->first + p);
         if (point == label) continue;
         double distance =
@@ -118,7 +155,7 @@ static void search_row(const point_job *job, size_t i) {
     state->label[row] = label;
     state->distance[row] = best;
     if (!state->lower) return;
-    lower = fminf(lower, lower_bound(job, least, score, norm, label));
+    lower = fminf(lower, lower_bound(job, &found, nearest->query_norm[i], label));
     state->lower[row] = fminf(state->lower[row], lower);
 }
 
@@ -128,10 +165,44 @@ static void point_part(void *context, size_t part) {
     for (size_t i = from; i < from + PART_ROWS && i < job->rows; i++) search_row(job, i);
 }
 
+/* The scores of rows of which several points can win; of all, if these are many: one copy is then quicker. */
+static ra_status fetch_scores(ra_nearest *nearest, const point_job *job, const float *scores, ra_error *err) {
+    enum { MANY = 8 };
+    size_t n = job->count, wanted = 0;
+    for (size_t i = 0; i < job->rows; i++) wanted += !look(job, i).only;
+    if (wanted == 0) return RA_OK;
+    if (wanted > job->rows / MANY)
+        return ra_backend_get(nearest->backend, nearest->score, scores, job->rows * n * sizeof *scores, err);
+    for (size_t i = 0; i < job->rows; i++)
+        if (!look(job, i).only)
+            RA_TRY(ra_backend_download(nearest->backend, nearest->score + i * n, scores + i * n,
+                                       n * sizeof *scores, err));
+    return ra_backend_synchronize(nearest->backend, err);
+}
+
+/* nearest->least <- of the tile, from the device. */
+static ra_status find_least(ra_nearest *nearest, const point_job *job, const float *points, ra_error *err) {
+    const ra_point_set *set = job->set;
+    ra_backend *backend = nearest->backend;
+    size_t m = job->rows, n = job->count, d = set->dimensions, used = m * sizeof(ra_least) / sizeof(float);
+    const float *low = set->bounds.vectors + job->first;
+    RA_TRY(ra_buffer_reserve(&nearest->memory, backend, used + m * n, err));
+    ra_least *least = (ra_least *)(void *)nearest->memory.data;
+    float *scores = nearest->memory.data + used;
+    RA_TRY(ra_backend_gemm(backend, false, true, m, n, d, -2, nearest->uploaded.vectors, d,
+                           points + job->first * d, d, 0, scores, n, err));
+    RA_TRY(ra_backend_least_scores(backend, scores, m, n, low, low + set->capacity, least, err));
+    RA_TRY(ra_backend_get(backend, nearest->least, least, m * sizeof *least, err));
+    return fetch_scores(nearest, job, scores, err);
+}
+
 static ra_status search_tile(ra_nearest *nearest, point_job *job, const float *points, ra_error *err) {
     size_t d = job->set->dimensions;
-    RA_TRY(ra_scores(&nearest->memory, nearest->backend, nearest->uploaded.vectors, job->rows,
-                     points + job->first * d, job->count, d, nearest->score, err));
+    if (nearest->least)
+        RA_TRY(find_least(nearest, job, points, err));
+    else
+        RA_TRY(ra_scores(&nearest->memory, nearest->backend, nearest->uploaded.vectors, job->rows,
+                         points + job->first * d, job->count, d, nearest->score, err));
     ra_pool_run(nearest->reader.pool, ra_pool_parts(job->rows, PART_ROWS), point_part, job);
     return RA_OK;
 }

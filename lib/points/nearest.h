@@ -31,9 +31,10 @@ typedef struct ra_nearest {
     float *query;         /* the rows of a tile, minus the mean */
     double *query_norm;
     float *query_low;     /* their bounds to add to a score */
-    float *score;         /* of a tile */
+    float *score;         /* of a tile; of a device's, the rows that were asked for */
+    ra_least *least;      /* of each row of a tile, from a device; NULL: the scores are the host's */
     ra_uploaded uploaded; /* `query` */
-    ra_buffer memory;     /* for a device's scores */
+    ra_buffer memory;     /* for a device's scores, and the least of each row */
 } ra_nearest;
 
 /* sample, count: as for a row reader; points: N. RA_ERR_TOO_LARGE for more than INT32_MAX rows or points. */

@@ -11,9 +11,9 @@ ra_status ra_point_set_init(ra_point_set *set, size_t capacity, size_t d, size_t
     *set = (ra_point_set){.capacity = capacity, .dimensions = d};
     set->centered = ra_malloc(capacity * d, sizeof *set->centered);
     set->norm = ra_malloc(capacity, sizeof *set->norm);
-    set->low = ra_malloc(capacity, sizeof *set->low);
-    set->high = ra_malloc(capacity, sizeof *set->high);
-    bool complete = set->centered && set->norm && set->low && set->high;
+    set->low = ra_calloc(2 * capacity, sizeof *set->low);
+    bool complete = set->centered && set->norm && set->low;
+    if (complete) set->high = set->low + capacity;
     if (of) {
         set->index = ra_malloc(capacity, sizeof *set->index);
         set->position = ra_malloc(of, sizeof *set->position);
@@ -30,9 +30,9 @@ void ra_point_set_release(ra_point_set *set) {
     ra_free(set->position);
     ra_free(set->centered);
     ra_free(set->norm);
-    ra_free(set->low);
-    ra_free(set->high);
+    ra_free(set->low); /* with `high` */
     ra_buffer_release(&set->uploaded.memory);
+    ra_buffer_release(&set->bounds.memory);
     *set = (ra_point_set){0};
 }
 
@@ -90,6 +90,8 @@ void ra_point_set_select(ra_point_set *set, const ra_point_set *whole, const int
 ra_status ra_point_set_upload(ra_point_set *set, ra_backend *backend, const float **vectors, ra_error *err) {
     if (!set->is_uploaded)
         RA_TRY(ra_uploaded_set(&set->uploaded, backend, set->centered, set->count * set->dimensions, err));
+    if (!set->is_uploaded && !ra_backend_host_memory(backend))
+        RA_TRY(ra_uploaded_set(&set->bounds, backend, set->low, 2 * set->capacity, err));
     set->is_uploaded = true;
     *vectors = set->uploaded.vectors;
     return RA_OK;

@@ -18,15 +18,15 @@
 
 typedef struct ra_point_set {
     size_t capacity, count, dimensions;
-    const float *vector;  /* [N,d] the points themselves, the caller's */
-    int32_t *index;       /* [count] which points, ascending; NULL: all */
-    int32_t *position;    /* [N] of each point in the set; -1: not in it; NULL: the set holds all */
-    float *centered;      /* [count,d] minus the mean */
-    double *norm;         /* [count] squared norms of `centered` */
-    float *low, *high;    /* [count] bounds to add to a score: scores.h */
-    ra_uploaded uploaded; /* `centered` */
-    bool is_uploaded;     /* `uploaded` is current */
-    bool wild;            /* some point is wild (scores.h): there are no lower bounds */
+    const float *vector;          /* [N,d] the points themselves, the caller's */
+    int32_t *index;               /* [count] which points, ascending; NULL: all */
+    int32_t *position;            /* [N] of each point in the set; -1: not in it; NULL: the set holds all */
+    float *centered;              /* [count,d] minus the mean */
+    double *norm;                 /* [count] squared norms of `centered` */
+    float *low, *high;            /* [count] bounds to add to a score: scores.h; one block of [2,capacity] */
+    ra_uploaded uploaded, bounds; /* `centered`; `low` and `high`, [2,capacity] */
+    bool is_uploaded;             /* these are current */
+    bool wild;                    /* some point is wild (scores.h): there are no lower bounds */
 } ra_point_set;
 
 /* capacity: the most points it can hold; of: N for a set that holds a selection, 0 for a set of all
@@ -41,7 +41,8 @@ void ra_point_set_fill(ra_point_set *set, ra_pool *pool, const float *vectors, s
 /* The points with these ascending numbers [count], out of a set of all points. */
 void ra_point_set_select(ra_point_set *set, const ra_point_set *whole, const int32_t *index, size_t count);
 
-/* *vectors [count,d] <- the centered points in backend memory, valid until the set changes. */
+/* *vectors [count,d] <- the centered points in backend memory, valid until the set changes; a device gets set->bounds,
+ * too. */
 ra_status ra_point_set_upload(ra_point_set *set, ra_backend *backend, const float **vectors, ra_error *err);
 
 /* The position of a point in the set; -1: it is not in it. */

@@ -13,8 +13,9 @@
  * the score and hold c's part of the bound; x's part is in the limit that this sum is compared with. Vectors
  * whose squared norm leaves float32's range ("wild") have infinite bounds and are never excluded.
  *
- * On the CPU a product reads the host's vectors and writes the host's scores. A device gets copies: one of
- * vectors that many products use (ra_uploaded), and one of the scores of each product.
+ * On the CPU a product reads the host's vectors and writes the host's scores. A device gets copies of the vectors
+ * (ra_uploaded). It looks for the least scores of each row itself, and the host gets those of a row only where they leave
+ * several points possible (nearest.c), or where it needs them all.
  *
  * Thread safety: one thread at a time. */
 #ifndef RA_POINTS_SCORES_H

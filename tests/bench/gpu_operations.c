@@ -71,6 +71,9 @@ void top_k(bench *b) {
 static void dots(bench *b) {
     CALL(b, dots, b->x, 1, RA_BF16, b->half, b->K, b->d, b->latent, b->K);
 }
+static void least(bench *b) {
+    CALL(b, least_scores, b->pre, b->rows, b->K, b->D, b->D, (ra_least *)(void *)b->x_hat);
+}
 static void threshold(bench *b) {
     ra_codes over = {0};
     CALL(b, threshold, b->pre, b->rows, b->K, NULL, b->codes.value[0], &over);
@@ -244,6 +247,7 @@ void print_table(bench *b) {
         {"encode: product", encode, 0, 2 * BK * d / 1e12},
         {"dots of one row, bfloat16", dots, 2 * Kd, 0},
         {"top_k", top_k, 4 * BK + 8 * entries, 0},
+        {"least_scores", least, 4 * BK, 0},
         {"threshold", threshold, 8 * BK, 0},
         {"kth_largest", kth, 12 * BK, 0},
         {"decode, float32", decode, entries * (4 * d + 8) + 4 * Bd, 0},

@@ -395,3 +395,40 @@ ra_status cpu_kth_largest(void *self, ra_backend_stream *stream, const float *sc
     memcpy(value, &job.prefix, sizeof *value);
     return RA_OK;
 }
+
+/* ---- the least ----------------------------------------------------------------------------------------- */
+
+enum { LEAST_ROWS = 16 };
+
+typedef struct least_job {
+    const float *scores, *low, *high;
+    size_t rows, n;
+    ra_least *least;
+} least_job;
+
+static void least_part(void *context, size_t part) {
+    const least_job *job = context;
+    for (size_t b = part * LEAST_ROWS; b < (part + 1) * LEAST_ROWS && b < job->rows; b++) {
+        const float *row = job->scores + b * job->n;
+        ra_least least = {INFINITY, INFINITY, INFINITY, -1};
+        for (size_t i = 0; i < job->n; i++) {
+            float above = row[i] + job->high[i], below = row[i] + job->low[i];
+            if (above < least.high) least.high = above;
+            if (below >= least.second_low) continue;
+            bool first = below < least.low;
+            least.second_low = first ? least.low : below < least.second_low ? below : least.second_low;
+            if (first) least.low = below;
+            if (first) least.first = (int32_t)i;
+        }
+        job->least[b] = least;
+    }
+}
+
+/* For completeness: on the host, k-means looks through its scores where they are (points/scores.c). */
+ra_status cpu_least_scores(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
+                           const float *low, const float *high, ra_least *least, ra_error *err) {
+    (void)stream, (void)err;
+    least_job job = {scores, low, high, rows, n, least};
+    ra_pool_run(self, ra_pool_parts(rows, LEAST_ROWS), least_part, &job);
+    return RA_OK;
+}

@@ -238,6 +238,14 @@ cudaError_t ra_cuda_threshold_fill(cudaStream_t stream, const float *scores, siz
                                    const float *thresholds, float threshold, const uint64_t *start,
                                    int32_t *index, float *value);
 
+/* least.cu; cuda_least is ra_least */
+typedef struct cuda_least {
+    float high, low, second_low;
+    int32_t first;
+} cuda_least;
+cudaError_t ra_cuda_least_scores(cudaStream_t stream, const float *scores, size_t rows, size_t n,
+                                 const float *low, const float *high, cuda_least *least);
+
 /* kth_largest.cu: *work begins with the bits of the value */
 typedef struct cuda_kth {
     uint32_t bits, known; /* of the value: the known bits, and the mask of known bits */

@@ -221,3 +221,14 @@ ra_status cuda_kth_largest(ra_backend_stream *s, const float *scores, size_t n, 
     RA_TRY(cuda_download_bytes(s, value, &work->bits, sizeof *value, err));
     return cuda_wait(s, err);
 }
+
+/* ---- the least ----------------------------------------------------------------------------------------- */
+
+_Static_assert(sizeof(cuda_least) == sizeof(ra_least), "launch.h repeats it for C++");
+
+ra_status cuda_least_scores(ra_backend_stream *s, const float *scores, size_t rows, size_t n,
+                            const float *low, const float *high, ra_least *least, ra_error *err) {
+    cudaError_t code =
+        ra_cuda_least_scores(s->handle, scores, rows, n, low, high, (cuda_least *)(void *)least);
+    return cuda_check(s->context, code, "the least scores", err);
+}

@@ -2,6 +2,7 @@
 #include "backend/reference/reference.h"
 #include "ra_memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 ra_status reference_top_k(void *self, ra_backend_stream *stream, const float *scores, size_t rows, size_t n,
@@ -60,5 +61,25 @@ ra_status reference_kth_largest(void *self, ra_backend_stream *stream, const flo
     qsort(sorted, n, sizeof *sorted, falling);
     *value = sorted[k - 1];
     ra_free(sorted);
+    return RA_OK;
+}
+
+ra_status reference_least_scores(void *self, ra_backend_stream *stream, const float *scores, size_t rows,
+                                 size_t n, const float *low, const float *high, ra_least *least,
+                                 ra_error *err) {
+    (void)self, (void)stream, (void)err;
+    for (size_t b = 0; b < rows; b++) {
+        least[b] = (ra_least){INFINITY, INFINITY, INFINITY, -1};
+        for (size_t i = 0; i < n; i++) {
+            float above = scores[b * n + i] + high[i], below = scores[b * n + i] + low[i];
+            if (above < least[b].high) least[b].high = above;
+            if (below < least[b].low) {
+                least[b].second_low = least[b].low;
+                least[b].low = below;
+                least[b].first = (int32_t)i;
+            } else if (below < least[b].second_low)
+                least[b].second_low = below;
+        }
+    }
     return RA_OK;
 }

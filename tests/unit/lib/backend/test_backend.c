@@ -346,6 +346,40 @@ START_TEST(test_dots) {
 }
 END_TEST
 
+/* With ties, with the bounds of vectors that no score excludes, and with numbers that are none. */
+START_TEST(test_least_scores) {
+    shape s = shape_of_case(_i);
+    pair p = pair_open(s.device);
+    size_t rows = s.first, n = s.second;
+    float *scores = numbers(rows * n, 7), *low = numbers(n, 8), *high = numbers(n, 9), *on_scores, *on_low,
+          *on_high;
+    ra_least *a = ra_malloc(rows, sizeof *a), *b = ra_malloc(rows, sizeof *b), *on_least;
+    on_least = pair_put(&p, memset(b, 0, rows * sizeof *b), rows * sizeof *b);
+    on_scores = pair_put(&p, scores, rows * n * sizeof *scores);
+    on_low = pair_put(&p, low, n * sizeof *low);
+    on_high = pair_put(&p, high, n * sizeof *high);
+    for (int kind = 0; kind < 3; kind++) {
+        for (size_t i = 0; kind == 1 && i < rows * n; i++) scores[i] = roundf(scores[i] * 2) / 2;
+        for (size_t i = 0; kind == 1 && i < n; i++) low[i] = high[i] = 1;
+        for (size_t i = 0; kind == 2 && i < rows * n; i += 3) scores[i] = i % 2 ? NAN : INFINITY;
+        for (size_t i = 0; kind == 2 && i < n; i += 7) low[i] = -INFINITY, high[i] = INFINITY;
+        pair_set(&p, on_scores, scores, rows * n * sizeof *scores);
+        pair_set(&p, on_low, low, n * sizeof *low);
+        pair_set(&p, on_high, high, n * sizeof *high);
+        PAIR_RUN(p, least_scores, (scores, rows, n, low, high, a),
+                 (on_scores, rows, n, on_low, on_high, on_least));
+        pair_get(&p, b, on_least, rows * sizeof *b);
+        for (size_t i = 0; i < rows; i++) {
+            ck_assert(a[i].high == b[i].high && a[i].low == b[i].low && a[i].second_low == b[i].second_low);
+            ck_assert_int_eq(a[i].first, b[i].first);
+        }
+    }
+    pair_drop(&p, BLOCKS(on_scores, on_low, on_high, on_least));
+    forget(BLOCKS(scores, low, high, a, b));
+    pair_close(&p);
+}
+END_TEST
+
 START_TEST(test_selections) {
     shape s = shape_of_case(_i);
     pair p = pair_open(s.device);
@@ -543,7 +577,8 @@ START_TEST(test_failing_allocations_are_reported) {
 }
 END_TEST
 
-TEST_CASES_LOOP(backend, 60, CASES, test_gemm, test_dots, test_sparse_products, test_selections)
+TEST_CASES_LOOP(backend, 60, CASES, test_gemm, test_dots, test_sparse_products, test_selections,
+                test_least_scores)
 TEST_CASES_LOOP(backend_rows, 60, SIZES *SIZES *TESTED_DEVICES, test_projections_combine_and_dot,
                 test_gather_and_adam, test_adam_projects)
 /* A workspace that computes on a serial backend keeps it, and may be the last to let go. */

@@ -1,10 +1,12 @@
 /* What a training step, and a search, ask of a device (lib/backend/cuda), counted by the emulation: how often the host waits, kernels and
  * products that are started, copies and their bytes. Each number is pinned: whoever raises one has to mean it. */
+#include "data_files.h"
 #include "emulated.h"
 #include "golden.h"
 #include "harness.h"
 #include "model_files.h"
 #include "ra_memory.h"
+#include "ra_points.h"
 #include "ra_train.h"
 
 #include <stdio.h>
@@ -73,6 +75,45 @@ START_TEST(test_a_training_step) {
     ra_data_free(data);
     ra_safetensors_free(init);
     ra_backend_release(backend);
+    emulated_close(&device);
+}
+END_TEST
+
+/* What a joined batch asks for once a workspace has its memory: so few launches that a graph of them, which would have to be
+ * made for each model and size of a batch, saves some microseconds of a request's. */
+START_TEST(test_a_served_batch) {
+    static const char *const wanted[] = {"2 waits, 3 launches, 1 products, 0 fills, 2 uploads, 3 downloads",
+                                         "1 waits, 1 launches, 0 products, 0 fills, 1 uploads, 1 downloads"};
+    enum { ROWS = 3 };
+    emulated device = emulated_open();
+    device.run_twice(false);
+    (void)model_on_device(1);
+    model_file file = {0};
+    ra_workspace *workspace = NULL;
+    ra_codes codes = {0};
+    float x[ROWS * FILE_D], x_hat[ROWS * FILE_D];
+    char asked[2][160];
+    model_file_artifact(&file);
+    ra_model *model = model_open(model_file_write(&file, "served.safetensors"));
+    model_file_release(&file);
+    test_fill(x, ROWS * FILE_D, 1);
+    ra_ok(ra_workspace_new(&workspace, &err));
+    for (int time = 0; time < 2; time++)
+        for (int decode = 0; decode < 2; decode++) {
+            (void)device.count();
+            if (decode)
+                ra_ok(ra_model_reconstruct(model, workspace, &codes, x_hat, &err));
+            else
+                ra_ok(ra_model_encode(model, workspace, x, ROWS, &codes, &err));
+            emulation_counts got = device.count();
+            snprintf(asked[decode], sizeof asked[decode],
+                     "%zu waits, %zu launches, %zu products, %zu fills, %zu uploads, %zu downloads",
+                     got.waits, got.launches, got.products, got.fills, got.uploads, got.downloads);
+        }
+    for (int decode = 0; decode < 2; decode++) ck_assert_str_eq(asked[decode], wanted[decode]);
+    ra_codes_release(&codes);
+    ra_workspace_free(workspace);
+    ra_model_release(model);
     emulated_close(&device);
 }
 END_TEST
@@ -206,6 +247,39 @@ START_TEST(test_a_search) {
 }
 END_TEST
 
+/* A pass of k-means: 16 bytes come back for each row, not its scores. */
+START_TEST(test_a_pass_of_kmeans) {
+    enum { ROWS = 1500, D = 8, CLUSTERS = 200 };
+    emulated device = emulated_open();
+    static float values[ROWS * D];
+    ra_backend *backend = NULL;
+    ra_points points;
+    emulation_counts passes[2];
+    char asked[160];
+    test_fill(values, ROWS * D, 3);
+    ra_data *data = data_of(values, ROWS, D);
+    device.run_twice(false);
+    ra_ok(ra_backend_open("cuda-emulated", &(ra_backend_options){.threads = 1}, &backend, &err));
+    for (size_t i = 0; i < 2; i++) {
+        const ra_kmeans_options options = {.clusters = CLUSTERS, .seed = 5, .max_iterations = 1 + i};
+        (void)device.count();
+        ra_ok(ra_points_kmeans(backend, data, &options, &points, &err));
+        passes[i] = device.count();
+        ra_points_release(&points);
+    }
+    snprintf(asked, sizeof asked,
+             "%zu waits, %zu launches, %zu products, %zu uploads, %zu bytes up, %zu bytes down",
+             passes[1].waits - passes[0].waits, passes[1].launches - passes[0].launches,
+             passes[1].products - passes[0].products, passes[1].uploads - passes[0].uploads,
+             passes[1].bytes_up - passes[0].bytes_up, passes[1].bytes_down - passes[0].bytes_down);
+    ck_assert_str_eq(asked, "3 waits, 2 launches, 2 products, 6 uploads, 57352 bytes up, 22672 bytes down");
+    ra_data_free(data);
+    ra_backend_release(backend);
+    emulated_close(&device);
+}
+END_TEST
+
 TEST_CASES_LOOP(backend_cuda_counts, 60, RUNS, test_a_training_step)
 TEST_CASES_LOOP(backend_cuda_training_memory, 60, 2, test_training_fits_the_memory_that_it_asks_for)
-TEST_CASES(backend_cuda_search_counts, test_a_search, test_copies_of_arrays)
+TEST_CASES(backend_cuda_search_counts, test_a_search, test_a_served_batch, test_copies_of_arrays,
+           test_a_pass_of_kmeans)

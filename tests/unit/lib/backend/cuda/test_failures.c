@@ -196,6 +196,7 @@ static ra_status keeping(run *r, ra_error *err) {
     status = ra_backend_gemm(r->backend, false, true, 2, LATENTS, D_, 1, g, D_, D, D_, 1, y, LATENTS, err);
     (void)ra_backend_products(r->backend, RA_PRECISION_FLOAT32, NULL);
     STEP(status);
+    STEP(ra_backend_least_scores(r->backend, s, 1, LATENTS, g, g, (ra_least *)(void *)y, err));
     STEP(ra_backend_dot_into(r->backend, s, s, n, out, err));
     STEP(ra_backend_codes_view(r->backend, &r->kept, err));
     r->results[1] = total(r->kept.value, ra_codes_entries(&r->kept));

@@ -1,6 +1,7 @@
 /* k-means (lib/points/kmeans, lib/points/scores.c): against plain loops, its methods, its seeds, and
  * that threads change nothing. */
 #include "data_files.h"
+#include "devices.h"
 
 #include "ra_memory.h"
 
@@ -109,12 +110,13 @@ START_TEST(test_the_number_of_threads_changes_nothing) {
     static const struct {
         const char *device;
         size_t threads;
-    } backends[] = {{"cpu", 1}, {"cpu", 2}, {"cpu", 3}, {"reference", 1}};
-    ra_points points[4];
+    } backends[] = {{"cpu", 1}, {"cpu", 2}, {"cpu", 3}, {"reference", 1}, {"cuda-emulated", 1}};
+    ra_points points[5];
     fill_blobs(values, ROWS, D, 40, 1, 0.5f, 3);
     ra_data *data = data_of(values, ROWS, D);
-    for (size_t i = 0; i < 4; i++) {
-        ra_backend *backend = backend_of(backends[i].device, backends[i].threads);
+    for (size_t i = 0; i < 5; i++) {
+        ra_backend *backend =
+            device_open_named(backends[i].device, &(ra_backend_options){.threads = backends[i].threads});
         ra_kmeans_options options = {.clusters = CLUSTERS, .seed = 5, .max_iterations = 7};
         ra_ok(ra_points_kmeans(backend, data, &options, &points[i], &err));
         ra_backend_release(backend);
@@ -122,7 +124,29 @@ START_TEST(test_the_number_of_threads_changes_nothing) {
          * except near ties of candidates */
         assert_same_points(&points[0], &points[i]);
     }
-    for (size_t i = 0; i < 4; i++) ra_points_release(&points[i]);
+    for (size_t i = 0; i < 5; i++) ra_points_release(&points[i]);
+    ra_data_free(data);
+}
+END_TEST
+
+/* Points in several tiles; rows of which two points are the nearest, and rows beside a vector that no score excludes. */
+START_TEST(test_a_device_assigns_as_the_host_does) {
+    enum { ROWS = 2200, D = 3, CLUSTERS = 2060 };
+    static float values[ROWS * D];
+    static const char *const names[] = {"cpu", "cuda-emulated"};
+    ra_points points[2];
+    test_fill(values, ROWS * D, 3);
+    for (size_t i = 0; i < 600 * D; i++) values[i] = roundf(values[i] * 8); /* on a grid */
+    if (_i) values[ROWS * D - 1] = 1e19f;
+    ra_data *data = data_of(values, ROWS, D);
+    for (size_t i = 0; i < 2; i++) {
+        ra_backend *backend = device_open_named(names[i], &(ra_backend_options){.threads = 1});
+        ra_kmeans_options options = {.clusters = CLUSTERS, .seed = 5, .max_iterations = 1};
+        ra_ok(ra_points_kmeans(backend, data, &options, &points[i], &err));
+        ra_backend_release(backend);
+        assert_same_points(&points[0], &points[i]);
+    }
+    for (size_t i = 0; i < 2; i++) ra_points_release(&points[i]);
     ra_data_free(data);
 }
 END_TEST
@@ -535,4 +559,5 @@ TEST_CASES_SLOW(kmeans, 30, test_the_number_of_threads_changes_nothing, test_man
                 test_refuses_impossible_options, test_stops_when_asked, test_every_allocation_may_fail)
 TEST_CASES_LOOP(kmeans_cases, 30, 9, test_finds_separated_blobs, test_inertia_falls_and_is_that_of_the_points,
                 test_no_cluster_stays_empty)
+TEST_CASES_LOOP(kmeans_devices, 60, 2, test_a_device_assigns_as_the_host_does)
 TEST_CASES_LOOP(kmeans_continued, 30, 5, test_an_interrupted_run_continues_as_if_it_had_not_been)
