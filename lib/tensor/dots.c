@@ -43,7 +43,7 @@ INLINE fetch fetch_share(const ra_dots *p, size_t columns, size_t group, size_t 
 #define VARIANT(name) name##_avx512
 #define WIDEN_F16(from) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(from)))
 #define WIDTH 16
-#define ROWS 6 /* 24 of 32 registers hold sums */
+#define ROWS 7 /* 28 of 32 registers hold sums, the others a vector of each row of B */
 #define COLUMNS 4
 #define TARGET __attribute__((target("arch=x86-64-v4")))
 #include "tensor/dots_tile.h"

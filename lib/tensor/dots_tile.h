@@ -124,6 +124,9 @@ INLINE TARGET void VARIANT(all_rows)(ra_dtype type, const ra_dots *p, size_t j, 
         case 6:
             VARIANT(tile)(type, 6, a, b, p->k, next, sums);
             break;
+        case 7:
+            VARIANT(tile)(type, 7, a, b, p->k, next, sums);
+            break;
 #endif
         }
         for (size_t r = 0; r < rows; r++)
