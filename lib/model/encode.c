@@ -10,7 +10,7 @@
 
 enum { PRE_BYTES = 64 << 20, MOST_ROWS = 4096 }; /* of a chunk */
 
-enum { INPUTS, PRE, STATISTICS, SPANS };
+enum { INPUTS, PRE, STATISTICS, WIDENED, SPANS };
 
 static size_t rows_at_a_time(const ra_model *model, size_t rows) {
     size_t chunk = PRE_BYTES / sizeof(float) / model->info.concepts;
@@ -25,6 +25,7 @@ static void measure_spans(const ra_model *model, bool remote, size_t rows, ra_sp
     spans[INPUTS] = (ra_span){.bytes = remote ? rows * inputs * sizeof(float) : 0};
     spans[PRE] = (ra_span){.bytes = rows * model->info.concepts * sizeof(float)};
     spans[STATISTICS] = (ra_span){.bytes = by_row ? 2 * rows * sizeof(float) : 0};
+    spans[WIDENED] = (ra_span){.bytes = remote ? ra_encoder_widened_bytes(&model->encoder) : 0};
 }
 
 size_t ra_model_encode_scratch(const ra_model *model) {
@@ -67,7 +68,8 @@ static ra_status encode_chunk(const ra_model *model, ra_workspace *workspace, ra
     RA_TRY(ra_execution_reserve(execution, "pre-codes", spans, SPANS, err));
     float *pre = spans[PRE].at;
     RA_TRY(ra_execution_upload(execution, x, rows * d, &spans[INPUTS], &x, err));
-    RA_TRY(ra_encoder_evaluate(execution->stream, encoder, x, rows, spans[STATISTICS].at, pre, err));
+    RA_TRY(ra_encoder_evaluate(execution->stream, encoder, x, rows, spans[STATISTICS].at, spans[WIDENED].at,
+                               pre, err));
     if (type->pursues)
         return ra_pursuit_run(&workspace->pursuit, execution->stream, encoder->tensor[RA_ENCODER_WEIGHT], K,
                               d, x, rows, activation->top_k, false, pre, codes, err);

@@ -23,14 +23,18 @@ static void add(parts *list, const float **field, const float *host, size_t n, s
     list->part[list->count++] = (part){(const void **)(void *)field, host, n * sizeof *host, sum};
 }
 
-/* An encoder without a weight of its own encodes with D, and needs a copy only if D is not float32. Instead
- * of the running variances, computations read rstd. */
+/* The weight in the type of the file. An encoder without one of its own encodes with D, which is there; only a pursuit
+ * needs a copy of one that is not float32. Instead of the running variances, computations read rstd. */
 static void add_encoder(const ra_model *model, ra_resident *resident, parts *list, size_t *sum) {
     const ra_encoder_weights *host = &model->encoder;
     for (size_t i = 0; i < RA_ENCODER_TENSORS; i++) {
         size_t n = host->concepts * (i == RA_ENCODER_WEIGHT ? host->dimensions : 1);
-        bool is_dictionary = host->tensor[i] == model->dictionary.data;
-        if (host->tensor[i] && !is_dictionary && i != RA_ENCODER_RUNNING_VAR)
+        bool is_half = i == RA_ENCODER_WEIGHT && host->half;
+        bool is_dictionary = (is_half ? host->half : host->tensor[i]) == model->dictionary.data;
+        if (is_half && !is_dictionary)
+            list->part[list->count++] =
+                (part){&resident->encoder.half, host->half, n * sizeof(uint16_t), sum};
+        else if (host->tensor[i] && !is_dictionary && i != RA_ENCODER_RUNNING_VAR)
             add(list, &resident->encoder.tensor[i], host->tensor[i], n, sum);
     }
     if (host->rstd) add(list, &resident->encoder.rstd, host->rstd, host->concepts, sum);
@@ -122,9 +126,15 @@ static ra_status copy_to_device(ra_model *model, size_t workspaces, ra_error *er
 ra_status ra_model_make_resident(ra_model *model, size_t workspaces, ra_error *err) {
     ra_resident *resident = &model->resident;
     *resident = (ra_resident){model->dictionary.data, model->encoder, .activation = model->activation};
-    if (ra_backend_host_memory(model->backend)) return RA_OK;
+    if (ra_backend_host_memory(model->backend)) {
+        resident->encoder.half = NULL; /* the host multiplies float32, and has it */
+        return RA_OK;
+    }
     RA_TRY(copy_to_device(model, workspaces ? workspaces : 1, err));
-    if (model->encoder.tensor[RA_ENCODER_WEIGHT] == model->dictionary.data)
+    if (model->encoder.half) resident->encoder.tensor[RA_ENCODER_WEIGHT] = NULL;
+    if (model->encoder.half && model->encoder.half == model->dictionary.data)
+        resident->encoder.half = resident->dictionary;
+    else if (model->encoder.tensor[RA_ENCODER_WEIGHT] == model->dictionary.data)
         resident->encoder.tensor[RA_ENCODER_WEIGHT] = resident->dictionary;
     return RA_OK;
 }

@@ -206,6 +206,32 @@ ra_status ra_encoder_linear(ra_stream stream, const ra_encoder_weights *weights,
                           bias ? 1 : 0, linear, K, err);
 }
 
+/* Rows that are widened at a time: large enough for a product, and for the cache of a device to hold. */
+static size_t rows_at_a_time(const ra_encoder_weights *weights) {
+    enum { NUMBERS = 1 << 20 };
+    size_t rows = NUMBERS / weights->dimensions + 1;
+    return rows < weights->concepts ? rows : weights->concepts;
+}
+
+size_t ra_encoder_widened_bytes(const ra_encoder_weights *weights) {
+    return weights->half ? rows_at_a_time(weights) * weights->dimensions * sizeof(float) : 0;
+}
+
+static ra_status widen_and_multiply(ra_stream stream, const ra_encoder_weights *weights, const float *x,
+                                    size_t rows, float *widened, float *linear, ra_error *err) {
+    size_t K = weights->concepts, d = weights->dimensions, step = rows_at_a_time(weights);
+    const float *bias = weights->tensor[RA_ENCODER_BIAS];
+    if (bias) RA_TRY(ra_stream_broadcast_row(stream, bias, linear, rows, K, err));
+    for (size_t from = 0; from < K; from += step) {
+        size_t count = K - from < step ? K - from : step;
+        const uint16_t *source = (const uint16_t *)weights->half + from * d;
+        RA_TRY(ra_stream_widen(stream, weights->half_type, source, widened, count * d, err));
+        RA_TRY(ra_stream_gemm(stream, false, true, rows, count, d, 1, x, d, widened, d, bias ? 1 : 0,
+                              linear + from, K, err));
+    }
+    return RA_OK;
+}
+
 /* each row of u [rows,n] <- row / sqrt(mean of its squares + epsilon) */
 static ra_status divide_by_rms(ra_stream stream, float *u, size_t rows, size_t n, ra_error *err) {
     enum { MOST = 256 };
@@ -237,12 +263,15 @@ ra_status ra_encoder_normalize(ra_stream stream, const ra_encoder_scale *scale, 
 }
 
 ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weights, const float *x,
-                              size_t rows, float *statistics, float *pre, ra_error *err) {
+                              size_t rows, float *statistics, float *widened, float *pre, ra_error *err) {
     const ra_encoder_scale scale = {.kind = types[weights->kind].norm,
                                     .gamma = weights->tensor[RA_ENCODER_NORM_WEIGHT],
                                     .beta = weights->tensor[RA_ENCODER_NORM_BIAS],
                                     .mean = weights->tensor[RA_ENCODER_RUNNING_MEAN],
                                     .rstd = weights->rstd};
-    RA_TRY(ra_encoder_linear(stream, weights, x, rows, pre, err));
+    if (weights->half)
+        RA_TRY(widen_and_multiply(stream, weights, x, rows, widened, pre, err));
+    else
+        RA_TRY(ra_encoder_linear(stream, weights, x, rows, pre, err));
     return ra_encoder_normalize(stream, &scale, statistics, pre, rows, weights->concepts, err);
 }

@@ -75,6 +75,8 @@ typedef struct ra_encoder_weights {
     size_t concepts, dimensions; /* K; d, or h after hidden layers */
     const float *tensor[RA_ENCODER_TENSORS];
     const float *rstd; /* BatchNorm [K]: ra_encoder_rstd() of the running variances; RMSNorm: ones */
+    const void *half; /* the weight in half_type, F16 or BF16, for a device to keep; NULL: it keeps float32 */
+    ra_dtype half_type;
 } ra_encoder_weights;
 
 /* A norm over n numbers in evaluation. What a LayerNorm measures is NULL here; of an RMSNorm mean and beta are zeros and
@@ -111,9 +113,11 @@ ra_status ra_encoder_normalize(ra_stream stream, const ra_encoder_scale *scale, 
                                size_t rows, size_t n, ra_error *err);
 
 /* Evaluation mode: pre [B,K] <- x [B,d], which has gone through hidden layers, if there are any. statistics [2,B]: scratch
- * memory for a LayerNorm. All is backend memory. */
+ * memory for a LayerNorm. A weight that is kept in 16 bits is widened some rows at a time, so the product is one of
+ * float32; widened: ra_encoder_widened_bytes() for that. All is backend memory. */
+size_t ra_encoder_widened_bytes(const ra_encoder_weights *weights);
 ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weights, const float *x,
-                              size_t rows, float *statistics, float *pre, ra_error *err);
+                              size_t rows, float *statistics, float *widened, float *pre, ra_error *err);
 
 /* ---- training ------------------------------------------------------------------------------------------ */
 

@@ -14,10 +14,18 @@ static void settle_kind(ra_model *model, ra_encoder_kind kind) {
     model->encoder.dimensions = model->info.dimensions;
 }
 
-/* Tied encoders and pursuits encode with D in float32: a narrower D is converted here, once. The D of a
- * checkpoint is float32, and computed after this. */
+/* The weight as the file has it, for a device; of a checkpoint, which is not kept open, there is none. */
+static void keep_half(ra_model *model, const ra_tensor *weight) {
+    if (!model->file || weight->dtype == RA_F32) return;
+    model->encoder.half = weight->data;
+    model->encoder.half_type = weight->dtype;
+}
+
+/* Tied encoders and pursuits encode with D in float32: a narrower D is converted here, once; a tied encoder on a device
+ * has no need of that. The D of a checkpoint is float32, and computed after this. */
 static ra_status use_dictionary(ra_model *model, ra_error *err) {
     const float **weight = &model->encoder.tensor[RA_ENCODER_WEIGHT];
+    if (!ra_activation_types[model->activation.kind]->pursues) keep_half(model, &model->dictionary);
     if (model->dictionary.dtype != RA_F32)
         return ra_model_keep_f32(model, "the encoder", &model->dictionary, weight, err);
     *weight = model->dictionary.data;
@@ -71,6 +79,7 @@ static ra_status open_weights(ra_model *model, const ra_safetensors *file, ra_er
                                      err));
         RA_TRY(ra_model_check_finite(model, ra_encoder_tensor_names[i], &tensor, err));
         RA_TRY(ra_model_keep_f32(model, "the encoder", &tensor, &encoder->tensor[i], err));
+        if (i == RA_ENCODER_WEIGHT) keep_half(model, &tensor);
     }
     if (ra_encoder_norm(encoder->kind) == RA_ENCODER_RMS_NORM) RA_TRY(complete_rms_norm(model, err));
     const float *variance = encoder->tensor[RA_ENCODER_RUNNING_VAR];

@@ -145,6 +145,60 @@ static void assert_same(const answers *a, const answers *b) {
     assert_close(a->r2, b->r2, B, 1e-4);
 }
 
+/* The bytes of an encoder of 16 bits, in memory and on their way, are half of those of float32, and none for a tied one,
+ * which is D. The answers are those of the CPU, which multiplies the same numbers in float32. */
+START_TEST(test_an_encoder_of_16_bits_stays_so) {
+    static const char weight[] = "encoder.final_block.0.weight";
+    static const ra_dtype types[] = {RA_F32, RA_F16, RA_BF16};
+    enum { K = 3000, WIDE = 512, FLOATS = K * WIDE * sizeof(float) }; /* more than is widened at a time */
+    emulated device = emulated_open();
+    device.run_twice(0);
+    size_t up[3] = {0};
+    float *values = ra_malloc(K * WIDE, sizeof *values), bias[K], x[2 * WIDE];
+    test_fill(bias, K, 3);
+    test_fill(x, 2 * WIDE, 4);
+    for (int i = 0; i < 3; i++) {
+        ra_workspace *workspace = NULL;
+        ra_codes codes[2] = {{0}, {0}};
+        model_file file = {0};
+        test_fill(values, K * WIDE, 1);
+        model_file_put(&file, "dictionary", RA_F32, 2, K, WIDE, values);
+        if (_i) model_file_convert(&file, "dictionary", types[i]);
+        test_fill(values, K * WIDE, 2);
+        if (!_i) model_file_put(&file, weight, RA_F32, 2, K, WIDE, values);
+        if (!_i && i) model_file_convert(&file, weight, types[i]);
+        model_file_put(&file, "encoder.final_block.0.bias", RA_F32, 1, K, 0, bias);
+        model_file_text(&file, "sae", "topk");
+        model_file_text(&file, "top_k", "5");
+        model_file_text(&file, "encoder", _i ? "tied" : "linear");
+        const char *path = model_file_write(&file, "half.safetensors");
+        model_file_release(&file);
+        ra_model *models[2] = {open_on("cpu", NULL, path), NULL};
+        (void)device.count();
+        models[1] = open_on(DEVICE, NULL, path);
+        up[i] = device.count().bytes_up;
+        ra_model_memory memory = ra_model_device_memory(models[0], 1);
+        ck_assert_uint_eq(memory.encoder, (_i ? 0 : FLOATS / (i ? 2 : 1)) + padded(K * sizeof(float)));
+        ck_assert_uint_eq(memory.encoder, ra_model_device_memory(models[1], 1).encoder);
+        ck_assert_uint_eq(ra_model_get_info(models[1])->device_bytes,
+                          memory.dictionary + memory.encoder + memory.search);
+        ra_ok(ra_workspace_new(&workspace, &err));
+        for (int m = 0; m < 2; m++) ra_ok(ra_model_encode(models[m], workspace, x, 2, &codes[m], &err));
+        ck_assert_mem_eq(codes[0].index, codes[1].index, 10 * sizeof *codes[0].index);
+        assert_close(codes[1].value, codes[0].value, 10, 1e-5);
+        for (int m = 0; m < 2; m++) {
+            ra_codes_release(&codes[m]);
+            ra_model_release(models[m]);
+        }
+        ra_workspace_free(workspace);
+    }
+    ck_assert_uint_eq(up[0] - up[1], FLOATS / 2); /* of the encoder, or of D */
+    ck_assert_uint_eq(up[1], up[2]);
+    ra_free(values);
+    emulated_close(&device);
+}
+END_TEST
+
 /* On the CPU, on one device, on another, and back. */
 START_TEST(test_a_workspace_serves_models_of_several_devices) {
     emulated device = emulated_open();
@@ -399,6 +453,7 @@ START_TEST(test_threads_have_streams_of_their_own) {
 END_TEST
 
 TEST_CASES_LOOP(model_device_memory, 0, 3, test_memory_is_known_before_it_is_taken)
+TEST_CASES_LOOP(model_device_half, 0, 2, test_an_encoder_of_16_bits_stays_so)
 TEST_CASES_LOOP(model_device_workspace, 0, 2, test_a_workspace_serves_models_of_several_devices)
 TEST_CASES(model_device, test_blocks_of_many_rows, test_a_workspace_survives_failures,
            test_threads_have_streams_of_their_own)
