@@ -2,6 +2,16 @@
  * adds its own. The division and the order of each sum are those of `dot` (sums.cu). */
 #include "backend/cuda/kernel.cuh"
 
+template <int width>
+static __device__ inline void add_squares(size_t from, size_t n, const float *x, size_t parts, double *sum) {
+    for_packs<width, 2>(
+        from + ((size_t)blockIdx.x * blockDim.x + threadIdx.x) * width, parts * blockDim.x * width, n,
+        [=](size_t i) { return load<float, width>(x + i); },
+        [=](size_t, const pack<float, width> &at) {
+            for (int c = 0; c < width; c++) *sum += (double)at.element[c] * at.element[c];
+        });
+}
+
 /* partial [arrays, RA_CUDA_SUM_PARTS]. Block (p, a) has part p of array a.
  *
  * 4 bytes and one float64 multiplication and addition per number: bound by memory where the float64 units are half as many
@@ -11,9 +21,9 @@ extern "C" __global__ void ra_square_parts(cuda_arrays arrays, double *partial) 
     const float *x = arrays.x[blockIdx.y];
     size_t n = arrays.n[blockIdx.y], parts = arrays.parts[blockIdx.y];
     if (blockIdx.x >= parts) return;
+    bool wide = (uintptr_t)x % (PACK * sizeof *x) == 0;
     double sum = 0;
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += parts * blockDim.x)
-        sum += (double)x[i] * x[i];
+    FOR_ALL(add_squares, wide, n, x, parts, &sum);
     sum = block_sum(sum, warps);
     if (threadIdx.x == 0) partial[(size_t)blockIdx.y * RA_CUDA_SUM_PARTS + blockIdx.x] = sum;
 }
