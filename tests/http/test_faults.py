@@ -228,11 +228,11 @@ class Lives(Faulty):
                 if late:
                     self.control.let(kind, at, on)
                 self.learn() if learn else self.ask(False)
+                self.label(learn)  # before the other file comes, which has labels of its own
                 self.place(1)
                 self.process.send_signal(signal.SIGHUP)
                 time.sleep(1 if learn else 0.1)
                 self.learn() if learn else self.ask(False)
-                self.label(learn)
                 self.process.send_signal(signal.SIGTERM)
             status = self.process.wait(PATIENCE)
         finally:
