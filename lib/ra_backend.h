@@ -34,7 +34,7 @@
 
 #include "ra_tensor.h"
 
-enum { RA_BACKEND_API_VERSION = 9 };
+enum { RA_BACKEND_API_VERSION = 10 };
 
 typedef struct ra_backend_options {
     size_t threads; /* CPU threads, including the caller's; 0: one per core */

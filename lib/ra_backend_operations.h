@@ -84,14 +84,18 @@ RA_OPERATION(column_sums, (const float *x, size_t rows, size_t n, const double *
 
 /* ---- norms: LayerNorm and BatchNorm -------------------------------------------------------------------- */
 
-/* mean, rstd [rows] <- of each row of u [rows,n], sums in float64: the mean, 1 / sqrt(variance + epsilon) */
-RA_OPERATION(row_statistics,
-             (const float *u, size_t rows, size_t n, double epsilon, float *mean, float *rstd),
-             (u, rows, n, epsilon, mean, rstd))
+/* mean, rstd [rows] <- of each row of u [rows,n], sums in float64: the mean, 1 / sqrt(variance + epsilon);
+ * y [rows,n] <- (u - mean) rstd gamma + beta, gamma and beta [n]; y may be u */
+RA_OPERATION(layer_norm,
+             (const float *u, size_t rows, size_t n, double epsilon, const float *gamma, const float *beta,
+              float *mean, float *rstd, float *y),
+             (u, rows, n, epsilon, gamma, beta, mean, rstd, y))
 
-/* y [rows,n] <- norm of u [rows,n]; y may be u */
-RA_OPERATION(normalize, (const ra_norm *norm, const float *u, float *y, size_t rows, size_t n),
-             (norm, u, y, rows, n))
+/* y [rows,n] <- (u - mean) rstd gamma + beta, all four [n]; y may be u. With epsilon above 0, each row of u is first
+ * multiplied by (float)(1 / sqrt(the mean of its squares + epsilon)), sums in float64. */
+RA_OPERATION(normalize,
+             (const ra_norm *norm, double epsilon, const float *u, float *y, size_t rows, size_t n),
+             (norm, epsilon, u, y, rows, n))
 
 /* sums [2,n] <- over the rows, in float64: dy (u - mean) rstd, and dy; these are dgamma and dbeta */
 RA_OPERATION(norm_sums,
@@ -169,11 +173,12 @@ RA_OPERATION(kernel_sums,
               size_t rows, size_t n, double *sums),
              (kernel, bandwidth, pre, g, thresholds, rows, n, sums))
 
-/* Step t of a matching pursuit, for every row: atom[t] <- the first of the largest of the row's scores [B,K],
- * value[t] <- that score; residual -= value D[atom]; and, with gram [K,K] = D D^T given, scores -= value
- * gram[atom] */
-RA_OPERATION(pursue, (const ra_pursuit_path *path, const float *gram, size_t t, float *scores),
-             (path, gram, t, scores))
+/* `count` steps of a matching pursuit from step t on, for every row: atom[t] <- the first of the largest of the row's
+ * scores [B,K], value[t] <- that score; residual -= value D[atom]; and, between two steps, scores -= value gram[atom],
+ * with gram [K,K] = D D^T. One step does without gram. Scores hold anything afterwards. A row whose first score is NaN
+ * takes that, and other NaN are never the largest. */
+RA_OPERATION(pursue, (const ra_pursuit_path *path, const float *gram, size_t t, size_t count, float *scores),
+             (path, gram, t, count, scores))
 
 /* Back along `rows` rows of a path, from row `first` on. g [B,k]: the gradient of the code that each step
  * added to. push [rows,k,d] <- what each step adds to the gradient of its atom (sae/pursuit.c); scratch

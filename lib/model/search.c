@@ -221,7 +221,7 @@ static ra_status make_keys(const search *s, size_t n, ra_error *err) {
                                 .rstd = resident->inverse_norm,
                                 .gamma = resident->ones,
                                 .beta = resident->zeros};
-    return ra_stream_normalize(execution->stream, &over_norms, s->spans[SCORES].at, s->spans[SCORES].at, n,
+    return ra_stream_normalize(execution->stream, &over_norms, 0, s->spans[SCORES].at, s->spans[SCORES].at, n,
                                s->model->info.concepts, err);
 }
 

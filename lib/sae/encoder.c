@@ -232,34 +232,16 @@ static ra_status widen_and_multiply(ra_stream stream, const ra_encoder_weights *
     return RA_OK;
 }
 
-/* each row of u [rows,n] <- row / sqrt(mean of its squares + epsilon) */
-static ra_status divide_by_rms(ra_stream stream, float *u, size_t rows, size_t n, ra_error *err) {
-    enum { MOST = 256 };
-    double factor[MOST];
-    for (size_t from = 0; from < rows; from += MOST) {
-        size_t count = rows - from < MOST ? rows - from : MOST;
-        RA_TRY(ra_stream_row_norms(stream, u + from * n, count, n, false, factor, err));
-        for (size_t i = 0; i < count; i++)
-            factor[i] = 1 / sqrt(factor[i] * factor[i] / (double)n + RA_RMS_EPSILON);
-        RA_TRY(ra_stream_scale_rows(stream, factor, u + from * n, count, n, err));
-    }
-    return RA_OK;
-}
-
 ra_status ra_encoder_normalize(ra_stream stream, const ra_encoder_scale *scale, float *statistics, float *u,
                                size_t rows, size_t n, ra_error *err) {
-    bool by_row = scale->kind == RA_ENCODER_LAYER_NORM;
     if (scale->kind == RA_ENCODER_NO_NORM) return RA_OK;
-    if (scale->kind == RA_ENCODER_RMS_NORM) RA_TRY(divide_by_rms(stream, u, rows, n, err));
-    if (by_row)
-        RA_TRY(ra_stream_row_statistics(stream, u, rows, n, RA_NORM_EPSILON, statistics, statistics + rows,
-                                        err));
-    const ra_norm norm = {.by_row = by_row,
-                          .mean = by_row ? statistics : scale->mean,
-                          .rstd = by_row ? statistics + rows : scale->rstd,
-                          .gamma = scale->gamma,
-                          .beta = scale->beta};
-    return ra_stream_normalize(stream, &norm, u, u, rows, n, err);
+    if (scale->kind == RA_ENCODER_LAYER_NORM)
+        return ra_stream_layer_norm(stream, u, rows, n, RA_NORM_EPSILON, scale->gamma, scale->beta,
+                                    statistics, statistics + rows, u, err);
+    const ra_norm norm = {
+        .mean = scale->mean, .rstd = scale->rstd, .gamma = scale->gamma, .beta = scale->beta};
+    double epsilon = scale->kind == RA_ENCODER_RMS_NORM ? RA_RMS_EPSILON : 0;
+    return ra_stream_normalize(stream, &norm, epsilon, u, u, rows, n, err);
 }
 
 ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weights, const float *x,

@@ -123,13 +123,12 @@ ra_status ra_encoder_forward(ra_encoder *encoder, ra_backend *backend, const flo
     RA_TRY(ra_encoder_linear(ra_backend_default_stream(backend), &weights, x, rows,
                              has_norm ? pass->linear : pass->pre, err));
     if (!has_norm) return RA_OK;
-    if (ra_encoder_norm(encoder->kind) == RA_ENCODER_LAYER_NORM)
-        RA_TRY(ra_backend_row_statistics(backend, pass->linear, rows, K, RA_NORM_EPSILON, pass->mean,
-                                         pass->rstd, err));
-    else
-        RA_TRY(batch_norm_statistics(encoder, backend, training, pass, err));
     const ra_norm norm = norm_of(encoder, pass);
-    return ra_backend_normalize(backend, &norm, pass->linear, pass->pre, rows, K, err);
+    if (norm.by_row)
+        return ra_backend_layer_norm(backend, pass->linear, rows, K, RA_NORM_EPSILON, norm.gamma, norm.beta,
+                                     pass->mean, pass->rstd, pass->pre, err);
+    RA_TRY(batch_norm_statistics(encoder, backend, training, pass, err));
+    return ra_backend_normalize(backend, &norm, 0, pass->linear, pass->pre, rows, K, err);
 }
 
 /* ---- backward ------------------------------------------------------------------------------------------ */

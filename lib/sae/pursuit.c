@@ -129,13 +129,14 @@ ra_status ra_pursuit_run(ra_pursuit *pursuit, ra_stream stream, const float *D, 
         RA_TRY(ra_stream_gemm(stream, false, true, K, K, d, 1, D, d, D, d, 0, pursuit->gram.data, K, err));
     }
     RA_TRY(ra_stream_axpby(stream, 1, x, 0, path.residual, rows * d, err));
-    for (size_t t = 0; t < steps; t++) {
+    size_t together = gram ? steps : 1; /* with gram, no step needs a product */
+    for (size_t t = 0; t < steps; t += together) {
         if (pursuit->canceled && atomic_load(pursuit->canceled))
             RA_FAIL(err, RA_ERR_CANCELED, "the pursuit was canceled");
-        if (t > 0 && !gram)
+        if (t > 0)
             RA_TRY(ra_stream_gemm(stream, false, true, rows, K, d, 1, path.residual, d, D, d, 0, scores, K,
                                   err));
-        RA_TRY(ra_stream_pursue(stream, &path, gram, t, scores, err));
+        RA_TRY(ra_stream_pursue(stream, &path, gram, t, together, scores, err));
     }
     RA_TRY(ra_stream_download(stream, pursuit->taken, path.atom, n * sizeof *path.atom, err));
     RA_TRY(ra_stream_download(stream, pursuit->added, path.value, n * sizeof *path.value, err));

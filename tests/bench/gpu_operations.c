@@ -167,15 +167,19 @@ static void column_sums(bench *b) {
 static void scale_rows(bench *b) {
     CALL(b, scale_rows, b->factors, b->g, b->rows, b->K);
 }
-static void row_statistics(bench *b) {
-    CALL(b, row_statistics, b->pre, b->rows, b->K, 1e-5, b->one, b->one);
+static void layer_norm(bench *b) {
+    CALL(b, layer_norm, b->pre, b->rows, b->K, 1e-5, b->latent, b->latent, b->one, b->one, b->g);
 }
 static ra_norm norm(bench *b, bool by_row) {
     return (ra_norm){by_row, by_row ? b->one : b->latent, by_row ? b->one : b->latent, b->latent, b->latent};
 }
 static void normalize(bench *b) {
-    ra_norm by_row = norm(b, true);
-    CALL(b, normalize, &by_row, b->pre, b->g, b->rows, b->K);
+    ra_norm by_column = norm(b, false);
+    CALL(b, normalize, &by_column, 0, b->pre, b->g, b->rows, b->K);
+}
+static void rms_norm(bench *b) {
+    ra_norm by_column = norm(b, false);
+    CALL(b, normalize, &by_column, 0x1p-23, b->pre, b->g, b->rows, b->K);
 }
 static void norm_sums(bench *b) {
     ra_norm by_column = norm(b, false);
@@ -205,7 +209,7 @@ static ra_pursuit_path path(bench *b, size_t concepts) {
 }
 static void pursue(bench *b) {
     ra_pursuit_path all = path(b, b->K);
-    CALL(b, pursue, &all, NULL, 0, b->pre);
+    CALL(b, pursue, &all, NULL, 0, 1, b->pre);
 }
 static size_t gram_size(const bench *b) { /* [n,n] where [B,K] has room */
     size_t n = (size_t)sqrt((double)b->rows * (double)b->K);
@@ -213,7 +217,7 @@ static size_t gram_size(const bench *b) { /* [n,n] where [B,K] has room */
 }
 static void pursue_gram(bench *b) {
     ra_pursuit_path some = path(b, gram_size(b));
-    CALL(b, pursue, &some, b->g, 0, b->pre);
+    CALL(b, pursue, &some, b->g, 0, STEPS, b->pre);
 }
 static void pursue_back(bench *b) {
     ra_pursuit_path all = path(b, b->K);
@@ -277,15 +281,16 @@ void print_table(bench *b) {
         {"squared_error", squared_error, 12 * BK, 0},
         {"column_sums", column_sums, 4 * BK, 0},
         {"scale_rows", scale_rows, 8 * BK, 0},
-        {"row_statistics", row_statistics, 4 * BK, 0},
+        {"layer_norm", layer_norm, 8 * BK, 0},
         {"normalize", normalize, 8 * BK, 0},
+        {"normalize, by root mean squares", rms_norm, 8 * BK, 0},
         {"norm_sums", norm_sums, 8 * BK, 0},
         {"norm_backward, LayerNorm", layer_norm_backward, 12 * BK, 0},
         {"norm_backward, BatchNorm", batch_norm_backward, 12 * BK, 0},
         {"kernel_sums, silverman", kernel_sums, 8 * BK, 0},
         {"pursue, scores computed anew", pursue, 4 * BK + 12 * Bd, 0},
         {"pursue_back, 8 steps", pursue_back, STEPS * 28 * Bd, 0},
-        {"pursue, with the Gram matrix", pursue_gram, 16 * B * n + 12 * Bd, 0},
+        {"pursue, 8 steps, Gram matrix", pursue_gram, STEPS * 4 * B * n + (8 + STEPS * 4) * Bd, 0},
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) print_line(b, &lines[i]);
 }

@@ -11,6 +11,7 @@ enum { ROWS_PER_PART = 16, COLUMNS_PER_PART = 64, LANES = 16 };
 
 typedef struct norm_job {
     const ra_norm *norm;
+    double epsilon; /* normalize */
     const float *u;
     size_t rows, n;
     float *y;         /* normalize: y; norm_backward: dy, which becomes du */
@@ -20,14 +21,13 @@ typedef struct norm_job {
     double count;
 } norm_job;
 
-/* ---- statistics of rows -------------------------------------------------------------------------------- */
-
-typedef struct statistics_job {
+typedef struct layer_norm_job {
     const float *u;
     size_t rows, n;
     double epsilon;
-    float *mean, *rstd;
-} statistics_job;
+    const float *gamma, *beta;
+    float *mean, *rstd, *y;
+} layer_norm_job;
 
 /* sum (x - center), or of its square */
 RA_MULTIVERSION static double moment(const float *x, double center, bool squared, size_t n) {
@@ -46,25 +46,6 @@ RA_MULTIVERSION static double moment(const float *x, double center, bool squared
     return sum;
 }
 
-static void row_statistics_part(void *context, size_t part) {
-    const statistics_job *job = context;
-    for (size_t i = part * ROWS_PER_PART; i < ra_pool_part_end(part, ROWS_PER_PART, job->rows); i++) {
-        const float *row = job->u + i * job->n;
-        double mean = moment(row, 0, false, job->n) / (double)job->n;
-        double variance = moment(row, mean, true, job->n) / (double)job->n;
-        job->mean[i] = (float)mean;
-        job->rstd[i] = (float)(1 / sqrt(variance + job->epsilon));
-    }
-}
-
-ra_status cpu_row_statistics(void *self, ra_backend_stream *stream, const float *u, size_t rows, size_t n,
-                             double epsilon, float *mean, float *rstd, ra_error *err) {
-    (void)stream, (void)err;
-    statistics_job job = {u, rows, n, epsilon, mean, rstd};
-    ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), row_statistics_part, &job);
-    return RA_OK;
-}
-
 /* ---- forward ------------------------------------------------------------------------------------------- */
 
 RA_MULTIVERSION static void normalize_by_row(float *restrict y, float mean, float rstd,
@@ -73,10 +54,39 @@ RA_MULTIVERSION static void normalize_by_row(float *restrict y, float mean, floa
     for (size_t j = 0; j < n; j++) y[j] = (y[j] - mean) * rstd * gamma[j] + beta[j];
 }
 
+/* A row's statistics, and its norm while it is in the cache. */
+static void layer_norm_part(void *context, size_t part) {
+    const layer_norm_job *job = context;
+    size_t n = job->n;
+    for (size_t i = part * ROWS_PER_PART; i < ra_pool_part_end(part, ROWS_PER_PART, job->rows); i++) {
+        const float *row = job->u + i * n;
+        float *y = job->y + i * n;
+        double mean = moment(row, 0, false, n) / (double)n;
+        double variance = moment(row, mean, true, n) / (double)n;
+        job->mean[i] = (float)mean;
+        job->rstd[i] = (float)(1 / sqrt(variance + job->epsilon));
+        if (y != row) memcpy(y, row, n * sizeof *y);
+        normalize_by_row(y, job->mean[i], job->rstd[i], job->gamma, job->beta, n);
+    }
+}
+
+ra_status cpu_layer_norm(void *self, ra_backend_stream *stream, const float *u, size_t rows, size_t n,
+                         double epsilon, const float *gamma, const float *beta, float *mean, float *rstd,
+                         float *y, ra_error *err) {
+    (void)stream, (void)err;
+    layer_norm_job job = {u, rows, n, epsilon, gamma, beta, mean, rstd, y};
+    ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), layer_norm_part, &job);
+    return RA_OK;
+}
+
 RA_MULTIVERSION static void normalize_by_column(float *restrict y, const float *restrict mean,
                                                 const float *restrict rstd, const float *restrict gamma,
                                                 const float *restrict beta, size_t n) {
     for (size_t j = 0; j < n; j++) y[j] = (y[j] - mean[j]) * rstd[j] * gamma[j] + beta[j];
+}
+
+RA_MULTIVERSION static void scale_row(float *y, float factor, size_t n) {
+    for (size_t j = 0; j < n; j++) y[j] *= factor;
 }
 
 static void normalize_part(void *context, size_t part) {
@@ -86,17 +96,18 @@ static void normalize_part(void *context, size_t part) {
         const float *u = job->u + i * job->n;
         float *y = job->y + i * job->n;
         if (y != u) memcpy(y, u, job->n * sizeof *y);
-        if (norm->by_row)
-            normalize_by_row(y, norm->mean[i], norm->rstd[i], norm->gamma, norm->beta, job->n);
-        else
-            normalize_by_column(y, norm->mean, norm->rstd, norm->gamma, norm->beta, job->n);
+        if (job->epsilon > 0) {
+            double length = cpu_row_norm(y, job->n, false);
+            scale_row(y, (float)(1 / sqrt(length * length / (double)job->n + job->epsilon)), job->n);
+        }
+        normalize_by_column(y, norm->mean, norm->rstd, norm->gamma, norm->beta, job->n);
     }
 }
 
-ra_status cpu_normalize(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u, float *y,
-                        size_t rows, size_t n, ra_error *err) {
+ra_status cpu_normalize(void *self, ra_backend_stream *stream, const ra_norm *norm, double epsilon,
+                        const float *u, float *y, size_t rows, size_t n, ra_error *err) {
     (void)stream, (void)err;
-    norm_job job = {.norm = norm, .u = u, .rows = rows, .n = n, .y = y};
+    norm_job job = {.norm = norm, .epsilon = epsilon, .u = u, .rows = rows, .n = n, .y = y};
     ra_pool_run(self, ra_pool_parts(rows, ROWS_PER_PART), normalize_part, &job);
     return RA_OK;
 }

@@ -13,7 +13,7 @@ enum { ROWS_PER_PART = 4, LANES = 16 };
 typedef struct step_job {
     const ra_pursuit_path *path;
     const float *gram;
-    size_t t;
+    size_t t, count;
     float *scores;
 } step_job;
 
@@ -38,22 +38,23 @@ RA_MULTIVERSION static void subtract(float *restrict y, float factor, const floa
 static void step_part(void *context, size_t part) {
     const step_job *job = context;
     const ra_pursuit_path *p = job->path;
-    size_t K = p->concepts, d = p->dimensions;
-    for (size_t b = part * ROWS_PER_PART; b < ra_pool_part_end(part, ROWS_PER_PART, p->rows); b++) {
-        float *scores = job->scores + b * K;
-        size_t atom = largest(scores, K), step = b * p->steps + job->t;
-        float value = scores[atom];
-        p->atom[step] = (int32_t)atom;
-        p->value[step] = value;
-        subtract(p->residual + b * d, value, p->D + atom * d, d);
-        if (job->gram) subtract(scores, value, job->gram + atom * K, K);
-    }
+    size_t K = p->concepts, d = p->dimensions, last = job->t + job->count;
+    for (size_t b = part * ROWS_PER_PART; b < ra_pool_part_end(part, ROWS_PER_PART, p->rows); b++)
+        for (size_t t = job->t; t < last; t++) {
+            float *scores = job->scores + b * K;
+            size_t atom = largest(scores, K), step = b * p->steps + t;
+            float value = scores[atom];
+            p->atom[step] = (int32_t)atom;
+            p->value[step] = value;
+            subtract(p->residual + b * d, value, p->D + atom * d, d);
+            if (t + 1 < last) subtract(scores, value, job->gram + atom * K, K);
+        }
 }
 
 ra_status cpu_pursue(void *self, ra_backend_stream *stream, const ra_pursuit_path *path, const float *gram,
-                     size_t t, float *scores, ra_error *err) {
+                     size_t t, size_t count, float *scores, ra_error *err) {
     (void)stream, (void)err;
-    step_job job = {path, gram, t, scores};
+    step_job job = {path, gram, t, count, scores};
     ra_pool_run(self, ra_pool_parts(path->rows, ROWS_PER_PART), step_part, &job);
     return RA_OK;
 }

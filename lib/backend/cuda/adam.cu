@@ -99,7 +99,7 @@ static __device__ void adam_rows(const factors &s, float *parameter, const float
     }
 }
 
-ROW_KERNELS_OF(ra_adam_rows, adam_rows,
+ROW_KERNELS_OF(ra_adam_rows, adam_rows, HELD_PACKS,
                (factors s, float *parameter, const float *gradient, const int32_t *gradient_row, float *first,
                 float *second, size_t rows, size_t n),
                (s, parameter, gradient, gradient_row, first, second, rows, n));
@@ -110,7 +110,7 @@ cudaError_t ra_cuda_adam(cudaStream_t stream, cuda_adam_factors step, float *par
     bool wide = is_wide(parameter, 0) && is_wide(gradient, 0) && is_wide(first, 0) && is_wide(second, 0);
     if (gradient_row || step.projection != CUDA_PROJECT_NOTHING) {
         unsigned threads;
-        row_kernel which = row_kernel_for(n, wide && n % PACK == 0, &threads);
+        row_kernel which = row_kernel_for(n, wide && n % PACK == 0, HELD_PACKS, &threads);
         return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads, ra_adam_rows_kernels[which], step,
                      parameter, gradient, gradient_row, first, second, rows, n);
     }

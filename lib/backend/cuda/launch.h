@@ -122,9 +122,9 @@ cudaError_t ra_cuda_column_sums(cudaStream_t stream, const float *x, size_t rows
 typedef struct cuda_norm {
     const float *mean, *rstd, *gamma, *beta;
 } cuda_norm;
-cudaError_t ra_cuda_row_statistics(cudaStream_t stream, const float *u, size_t rows, size_t n, double epsilon,
-                                   float *mean, float *rstd);
-cudaError_t ra_cuda_normalize(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u, float *y,
+cudaError_t ra_cuda_layer_norm(cudaStream_t stream, cuda_norm norm, const float *u, size_t rows, size_t n,
+                               double epsilon, float *mean, float *rstd, float *y);
+cudaError_t ra_cuda_normalize(cudaStream_t stream, cuda_norm norm, double epsilon, const float *u, float *y,
                               size_t rows, size_t n);
 cudaError_t ra_cuda_norm_sums(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u,
                               const float *dy, size_t rows, size_t n, double *partial, double *total);
@@ -206,7 +206,8 @@ typedef struct cuda_path {
     int32_t *atom;
     float *value, *residual;
 } cuda_path;
-cudaError_t ra_cuda_pursue(cudaStream_t stream, cuda_path path, const float *gram, size_t t, float *scores);
+cudaError_t ra_cuda_pursue(cudaStream_t stream, cuda_path path, const float *gram, size_t t, size_t count,
+                           float *scores);
 cudaError_t ra_cuda_pursue_backward(cudaStream_t stream, cuda_path path, const float *g, size_t first,
                                     size_t rows, float *scratch, float *push);
 

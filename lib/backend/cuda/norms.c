@@ -5,15 +5,17 @@ static cuda_norm on_device(const ra_norm *norm) {
     return (cuda_norm){norm->mean, norm->rstd, norm->gamma, norm->beta};
 }
 
-ra_status cuda_row_statistics(ra_backend_stream *s, const float *u, size_t rows, size_t n, double epsilon,
-                              float *mean, float *rstd, ra_error *err) {
-    cudaError_t code = ra_cuda_row_statistics(s->handle, u, rows, n, epsilon, mean, rstd);
-    return cuda_check(s->context, code, "statistics of rows", err);
+ra_status cuda_layer_norm(ra_backend_stream *s, const float *u, size_t rows, size_t n, double epsilon,
+                          const float *gamma, const float *beta, float *mean, float *rstd, float *y,
+                          ra_error *err) {
+    const cuda_norm norm = {mean, rstd, gamma, beta};
+    cudaError_t code = ra_cuda_layer_norm(s->handle, norm, u, rows, n, epsilon, mean, rstd, y);
+    return cuda_check(s->context, code, "a norm of rows", err);
 }
 
-ra_status cuda_normalize(ra_backend_stream *s, const ra_norm *norm, const float *u, float *y, size_t rows,
-                         size_t n, ra_error *err) {
-    cudaError_t code = ra_cuda_normalize(s->handle, norm->by_row, on_device(norm), u, y, rows, n);
+ra_status cuda_normalize(ra_backend_stream *s, const ra_norm *norm, double epsilon, const float *u, float *y,
+                         size_t rows, size_t n, ra_error *err) {
+    cudaError_t code = ra_cuda_normalize(s->handle, on_device(norm), epsilon, u, y, rows, n);
     return cuda_check(s->context, code, "a norm", err);
 }
 

@@ -13,8 +13,8 @@ static cuda_path on_device(const ra_pursuit_path *path) {
 }
 
 ra_status cuda_pursue(ra_backend_stream *s, const ra_pursuit_path *path, const float *gram, size_t t,
-                      float *scores, ra_error *err) {
-    cudaError_t code = ra_cuda_pursue(s->handle, on_device(path), gram, t, scores);
+                      size_t count, float *scores, ra_error *err) {
+    cudaError_t code = ra_cuda_pursue(s->handle, on_device(path), gram, t, count, scores);
     return cuda_check(s->context, code, "a step of a pursuit", err);
 }
 

@@ -1,15 +1,16 @@
 /* Matching pursuit and its gradient, as sae/pursuit.c describes them. One block per row of the batch, since
  * rows are independent. */
-#include "backend/cuda/kernel.cuh"
+#include "backend/cuda/rows.cuh"
 
-/* The largest score and its index, the lower one of equals. */
+/* The largest score and its index, the lower one of equals; a NaN, which only the first score may be, is the largest. */
 typedef struct found {
     float score;
     uint32_t index;
 } found;
 
 static __device__ inline found better(found a, found b) {
-    bool second = b.score > a.score || (b.score == a.score && b.index < a.index);
+    if (a.score != a.score) return a;
+    bool second = b.score != b.score || b.score > a.score || (b.score == a.score && b.index < a.index);
     return second ? b : a;
 }
 
@@ -20,7 +21,7 @@ static __device__ inline found block_best(found best, found *warps) {
                        __shfl_xor_sync(ALL_LANES, best.index, step)};
         best = better(best, other);
     }
-    __syncthreads(); /* threads may still read those of the previous row */
+    __syncthreads(); /* threads may still read those of the step before */
     if (threadIdx.x % WARP == 0) warps[threadIdx.x / WARP] = best;
     __syncthreads();
     best = warps[0];
@@ -28,39 +29,114 @@ static __device__ inline found block_best(found best, found *warps) {
     return best;
 }
 
-/* Step t: the first of the largest scores; residual -= value D[atom]; with gram, scores -= value gram[atom].
- * If no score is above minus infinity, the first atom.
+/* Numbers of a row, the first of which is number j. */
+template <int width>
+static __device__ inline void look_at(found *best, const pack<float, width> &part, size_t j) {
+    for (int c = 0; c < width; c++)
+        if (part.element[c] > best->score || j + c == 0) *best = {part.element[c], (uint32_t)(j + c)};
+}
+
+static __device__ inline void note(const cuda_path &path, size_t b, size_t t, found best) {
+    if (threadIdx.x > 0) return;
+    path.atom[b * path.steps + t] = (int32_t)best.index;
+    path.value[b * path.steps + t] = best.score;
+}
+
+/* ---- one step ------------------------------------------------------------------------------------------- */
+
+/* Step t: the first of the largest scores; residual -= value D[atom]. One block per row, with as many threads as a block can
+ * have where there are few rows.
  *
- * 4 K bytes per row for the search (16 K in all with gram: the row of gram, and the scores there and back)
- * and 12 d for the residual; a comparison or two operations per number: bound by memory. */
-extern "C" __global__ void ra_pursue(cuda_path path, const float *gram, size_t t, float *scores) {
+ * 4 K bytes per row for the search and 12 d for the residual; a comparison or two operations per number: bound by memory. */
+template <int width> static __device__ inline void search(const float *row, size_t n, found *best) {
+    for_packs<width, 4>((size_t)threadIdx.x * width, (size_t)blockDim.x * width, n,
+                        [=](size_t k) { return load<float, width>(row + k); },
+                        [=](size_t k, const pack<float, width> &part) { look_at<width>(best, part, k); });
+}
+
+extern "C" __global__ void ra_pursue(cuda_path path, size_t t, const float *scores, bool wide) {
     __shared__ found warps[MOST_WARPS];
+    size_t d = path.dimensions;
     for (size_t b = blockIdx.x; b < path.rows; b += gridDim.x) {
-        float *row = scores + b * path.concepts;
         found best = {-INFINITY, 0};
-        for (size_t k = threadIdx.x; k < path.concepts; k += blockDim.x)
-            if (row[k] > best.score) best = {row[k], (uint32_t)k};
+        const float *row = scores + b * path.concepts;
+        if (wide)
+            search<PACK>(row, path.concepts, &best);
+        else
+            search<1>(row, path.concepts, &best);
         best = block_best(best, warps);
-        float value = row[best.index];
-        const float *D = path.D + best.index * path.dimensions;
-        float *residual = path.residual + b * path.dimensions;
-        for (size_t j = threadIdx.x; j < path.dimensions; j += blockDim.x) residual[j] -= value * D[j];
-        if (threadIdx.x == 0) {
-            path.atom[b * path.steps + t] = (int32_t)best.index;
-            path.value[b * path.steps + t] = value;
-        }
-        if (!gram) continue;
-        __syncthreads(); /* all threads have read the value before it changes */
-        const float *atom_gram = gram + best.index * path.concepts;
-        for (size_t k = threadIdx.x; k < path.concepts; k += blockDim.x) row[k] -= value * atom_gram[k];
+        note(path, b, t, best);
+        const float *D = path.D + best.index * d;
+        float *residual = path.residual + b * d;
+        for (size_t j = threadIdx.x; j < d; j += blockDim.x) residual[j] -= best.score * D[j];
     }
 }
 
-cudaError_t ra_cuda_pursue(cudaStream_t stream, cuda_path path, const float *gram, size_t t, float *scores) {
+/* ---- steps with the Gram matrix ------------------------------------------------------------------------- */
+
+/* All steps of a row, which stays in registers. The residual follows at the end: each thread then reads the atoms of all
+ * steps for its columns, one after the other, as single steps would have.
+ *
+ * 4 K bytes per row, and per step 4 K for a row of gram and 4 d for one of D, with two operations per number: bound by
+ * memory, or the cache where gram fits it. */
+template <int width, int packs>
+static __device__ void pursue_gram(const cuda_path &path, const float *gram, size_t first, size_t last,
+                                   float *scores) {
+    __shared__ found warps[MOST_WARPS];
+    size_t K = path.concepts, d = path.dimensions;
+    for (size_t b = blockIdx.x; b < path.rows; b += gridDim.x) {
+        float *row = scores + b * K;
+        held_row<width, packs> held;
+        auto read = [=](size_t k) { return load<float, width>(row + k); };
+        held.fill(K, read);
+        for (size_t t = first; t < last; t++) {
+            found best = {-INFINITY, 0};
+            held.each(K, read,
+                      [&](size_t k, const pack<float, width> &part) { look_at<width>(&best, part, k); });
+            best = block_best(best, warps);
+            note(path, b, t, best);
+            if (t + 1 == last) break;
+            const float *atom_gram = gram + best.index * K;
+            held.change(K, read, [&](size_t k, pack<float, width> part) {
+                pack<float, width> change = load<float, width>(atom_gram + k);
+                for (int c = 0; c < width; c++) part.element[c] -= best.score * change.element[c];
+                if (!packs) store<float, width>(row + k, part);
+                return part;
+            });
+        }
+        __syncthreads(); /* the first thread has noted all steps */
+        const int32_t *atom = path.atom + b * path.steps;
+        const float *value = path.value + b * path.steps;
+        for (size_t j = threadIdx.x; j < d; j += blockDim.x) {
+            float rest = path.residual[b * d + j];
+#pragma unroll 4
+            for (size_t t = first; t < last; t++) rest -= value[t] * path.D[(size_t)atom[t] * d + j];
+            path.residual[b * d + j] = rest;
+        }
+    }
+}
+
+ROW_KERNELS_OF(ra_pursue_gram, pursue_gram, HELD_PACKS,
+               (cuda_path path, const float *gram, size_t first, size_t last, float *scores),
+               (path, gram, first, last, scores));
+
+enum { FEW_ROWS = 512 };
+
+cudaError_t ra_cuda_pursue(cudaStream_t stream, cuda_path path, const float *gram, size_t t, size_t count,
+                           float *scores) {
     if (path.rows == 0 || path.concepts == 0) return cudaSuccess;
     if (path.concepts > INT32_MAX) return cudaErrorInvalidConfiguration;
-    return start(stream, dim3(blocks_for(path.rows, MOST_BLOCKS)), threads_for(path.concepts), ra_pursue,
-                 path, gram, t, scores);
+    bool wide = is_wide(scores, path.concepts * sizeof *scores);
+    unsigned blocks = blocks_for(path.rows, MOST_BLOCKS), threads;
+    if (count > 1) {
+        row_kernel which = row_kernel_for(path.concepts, wide && is_wide(gram, 0), HELD_PACKS, &threads);
+        return start(stream, dim3(blocks), threads, ra_pursue_gram_kernels[which], path, gram, t, t + count,
+                     scores);
+    }
+    size_t packs = wide ? path.concepts / PACK : path.concepts;
+    threads =
+        path.rows < FEW_ROWS && packs >= ROW_MOST_THREADS ? (unsigned)ROW_MOST_THREADS : threads_for(packs);
+    return start(stream, dim3(blocks), threads, ra_pursue, path, t, (const float *)scores, wide);
 }
 
 /* Back along the steps of a row. Each thread has its own columns of r and rho; the dot product of a step

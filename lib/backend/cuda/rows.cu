@@ -29,7 +29,7 @@ static __device__ void project_rows(cuda_projection projection, float radius, fl
     }
 }
 
-ROW_KERNELS_OF(ra_project_rows, project_rows,
+ROW_KERNELS_OF(ra_project_rows, project_rows, HELD_PACKS,
                (cuda_projection projection, float radius, float *x, size_t rows, size_t n),
                (projection, radius, x, rows, n));
 
@@ -37,7 +37,7 @@ cudaError_t ra_cuda_project_rows(cudaStream_t stream, cuda_projection projection
                                  size_t rows, size_t n) {
     if (rows == 0 || n == 0) return cudaSuccess;
     unsigned threads;
-    row_kernel which = row_kernel_for(n, is_wide(x, n * sizeof *x), &threads);
+    row_kernel which = row_kernel_for(n, is_wide(x, n * sizeof *x), HELD_PACKS, &threads);
     return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads, ra_project_rows_kernels[which],
                  projection, radius, x, rows, n);
 }

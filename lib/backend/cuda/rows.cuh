@@ -1,14 +1,14 @@
 /* rows.cuh - operations that need a sum over a row before they can write it: a block has a row and holds it in registers
  * in between, so memory is read once. A row longer than that is read again, mostly from the cache.
  *
- * Rows of up to ROW_MOST_THREADS packs have a thread for each; those of up to HELD_PACKS times LONG_THREADS (32,768
- * numbers), several per thread. */
+ * Rows of up to ROW_MOST_THREADS packs have a thread for each; those of up to LONG_THREADS times as many as an operation can
+ * hold per thread without running out of registers, several: 16 are 32,768 numbers. */
 #ifndef RA_BACKEND_CUDA_ROWS_CUH
 #define RA_BACKEND_CUDA_ROWS_CUH
 
 #include "backend/cuda/kernel.cuh"
 
-enum { ROW_MOST_THREADS = 1024, LONG_THREADS = 512, HELD_PACKS = 16, NOT_HELD = 0 };
+enum { ROW_MOST_THREADS = 1024, LONG_THREADS = 512, NOT_HELD = 0 };
 
 /* A thread's part of a row of n numbers, a multiple of `width`. */
 template <int width, int packs> struct held_row {
@@ -24,6 +24,20 @@ template <int width, int packs> struct held_row {
             }
         } else
             for (size_t j = (size_t)threadIdx.x * width; j < n; j += (size_t)blockDim.x * width) (void)of(j);
+    }
+
+    /* What is held becomes part(j, part); `again` reads it anew if it is not, and `of` writes it. */
+    template <typename Again, typename Part>
+    __device__ inline void change(size_t n, const Again &again, const Part &of) {
+        if (packs) {
+#pragma unroll
+            for (int i = 0; i < packs; i++) {
+                size_t j = ((size_t)i * blockDim.x + threadIdx.x) * width;
+                if (j < n) part[i] = of(j, part[i]);
+            }
+        } else
+            for (size_t j = (size_t)threadIdx.x * width; j < n; j += (size_t)blockDim.x * width)
+                (void)of(j, again(j));
     }
 
     /* Calls use(j, part) with what is held; `again` reads it anew if it is not. */
@@ -45,24 +59,27 @@ template <int width, int packs> struct held_row {
  * one that cannot be read in packs. */
 typedef enum row_kernel { ROW_SHORT, ROW_LONG, ROW_LONGEST, ROW_NARROW, ROW_KERNELS } row_kernel;
 
-static inline row_kernel row_kernel_for(size_t n, bool wide, unsigned *threads) {
-    size_t packs = n / PACK, least = (packs + HELD_PACKS - 1) / HELD_PACKS;
+/* Packs per thread; those of a norm, which computes more in float64, are fewer. */
+enum { HELD_PACKS = 16, NORM_PACKS = 8, RMS_PACKS = 4 };
+
+static inline row_kernel row_kernel_for(size_t n, bool wide, size_t held, unsigned *threads) {
+    size_t packs = n / PACK, least = (packs + held - 1) / held;
     *threads = threads_for(n);
     if (!wide) return ROW_NARROW;
     *threads = ROW_MOST_THREADS;
-    if (packs > (size_t)LONG_THREADS * HELD_PACKS) return ROW_LONGEST;
+    if (packs > ROW_MOST_THREADS && packs > LONG_THREADS * held) return ROW_LONGEST;
     size_t wanted = packs <= ROW_MOST_THREADS ? packs : least < ROW_THREADS ? (size_t)ROW_THREADS : least;
-    *threads = (unsigned)((wanted + WARP - 1) / WARP * WARP);
+    *threads = (unsigned)((wanted + WARP - 1) / WARP * WARP) + (wanted ? 0 : (unsigned)WARP);
     return packs <= ROW_MOST_THREADS ? ROW_SHORT : ROW_LONG;
 }
 
-/* The four kernels of an operation: `body` is a template over width and packs. */
-#define ROW_KERNELS_OF(name, body, parameters, arguments)                                                    \
+/* The four kernels of an operation: `body` is a template over width and packs; `held` of these per thread in the second. */
+#define ROW_KERNELS_OF(name, body, held, parameters, arguments)                                              \
     extern "C" __global__ void __launch_bounds__(ROW_MOST_THREADS) name parameters {                         \
         body<PACK, 1> arguments;                                                                             \
     }                                                                                                        \
     extern "C" __global__ void __launch_bounds__(LONG_THREADS) name##_long parameters {                      \
-        body<PACK, HELD_PACKS> arguments;                                                                    \
+        body<PACK, held> arguments;                                                                          \
     }                                                                                                        \
     extern "C" __global__ void __launch_bounds__(ROW_MOST_THREADS) name##_longest parameters {               \
         body<PACK, NOT_HELD> arguments;                                                                      \

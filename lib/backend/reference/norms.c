@@ -8,8 +8,9 @@
 
 #include <math.h>
 
-ra_status reference_row_statistics(void *self, ra_backend_stream *stream, const float *u, size_t rows,
-                                   size_t n, double epsilon, float *mean, float *rstd, ra_error *err) {
+ra_status reference_layer_norm(void *self, ra_backend_stream *stream, const float *u, size_t rows, size_t n,
+                               double epsilon, const float *gamma, const float *beta, float *mean,
+                               float *rstd, float *y, ra_error *err) {
     (void)self, (void)stream, (void)err;
     for (size_t i = 0; i < rows; i++) {
         double sum = 0, squares = 0;
@@ -18,6 +19,8 @@ ra_status reference_row_statistics(void *self, ra_backend_stream *stream, const 
         for (size_t j = 0; j < n; j++) squares += (u[i * n + j] - average) * (u[i * n + j] - average);
         mean[i] = (float)average;
         rstd[i] = (float)(1 / sqrt(squares / (double)n + epsilon));
+        for (size_t j = 0; j < n; j++)
+            y[i * n + j] = (float)(((double)u[i * n + j] - mean[i]) * rstd[i] * gamma[j] + beta[j]);
     }
     return RA_OK;
 }
@@ -28,12 +31,17 @@ static double xhat_of(const ra_norm *norm, float u, size_t i, size_t j) {
     return ((double)u - norm->mean[at]) * norm->rstd[at];
 }
 
-ra_status reference_normalize(void *self, ra_backend_stream *stream, const ra_norm *norm, const float *u,
-                              float *y, size_t rows, size_t n, ra_error *err) {
+ra_status reference_normalize(void *self, ra_backend_stream *stream, const ra_norm *norm, double epsilon,
+                              const float *u, float *y, size_t rows, size_t n, ra_error *err) {
     (void)self, (void)stream, (void)err;
-    for (size_t i = 0; i < rows; i++)
+    for (size_t i = 0; i < rows; i++) {
+        double squares = 0;
+        for (size_t j = 0; j < n; j++) squares += (double)u[i * n + j] * u[i * n + j];
+        float factor = epsilon > 0 ? (float)(1 / sqrt(squares / (double)n + epsilon)) : 1;
         for (size_t j = 0; j < n; j++)
-            y[i * n + j] = (float)(xhat_of(norm, u[i * n + j], i, j) * norm->gamma[j] + norm->beta[j]);
+            y[i * n + j] =
+                (float)(xhat_of(norm, u[i * n + j] * factor, i, j) * norm->gamma[j] + norm->beta[j]);
+    }
     return RA_OK;
 }
 

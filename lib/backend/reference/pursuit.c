@@ -4,19 +4,20 @@
 #include <string.h>
 
 ra_status reference_pursue(void *self, ra_backend_stream *stream, const ra_pursuit_path *path,
-                           const float *gram, size_t t, float *scores, ra_error *err) {
+                           const float *gram, size_t t, size_t count, float *scores, ra_error *err) {
     (void)self, (void)stream, (void)err;
-    size_t K = path->concepts, d = path->dimensions;
-    for (size_t b = 0; b < path->rows; b++) {
-        float *row = scores + b * K, *residual = path->residual + b * d;
-        size_t atom = 0;
-        for (size_t j = 1; j < K; j++) atom = row[j] > row[atom] ? j : atom;
-        float value = row[atom];
-        path->atom[b * path->steps + t] = (int32_t)atom;
-        path->value[b * path->steps + t] = value;
-        for (size_t i = 0; i < d; i++) residual[i] -= value * path->D[atom * d + i];
-        for (size_t j = 0; gram && j < K; j++) row[j] -= value * gram[atom * K + j];
-    }
+    size_t K = path->concepts, d = path->dimensions, last = t + count;
+    for (size_t b = 0; b < path->rows; b++)
+        for (size_t step = t; step < last; step++) {
+            float *row = scores + b * K, *residual = path->residual + b * d;
+            size_t atom = 0;
+            for (size_t j = 1; j < K; j++) atom = row[j] > row[atom] ? j : atom;
+            float value = row[atom];
+            path->atom[b * path->steps + step] = (int32_t)atom;
+            path->value[b * path->steps + step] = value;
+            for (size_t i = 0; i < d; i++) residual[i] -= value * path->D[atom * d + i];
+            for (size_t j = 0; step + 1 < last && j < K; j++) row[j] -= value * gram[atom * K + j];
+        }
     return RA_OK;
 }
 

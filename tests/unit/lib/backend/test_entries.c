@@ -71,6 +71,7 @@ static pursuit make(const shape *s) {
     size_t path = f.rows * STEPS;
     f.D = numbers(f.K * f.d, 1);
     f.gram = numbers(f.K * f.K, 2);
+    for (size_t i = 0; i < f.K * f.K; i++) f.gram[i] = roundf(f.gram[i] * 4) / 4; /* no step rounds a score */
     f.scores = numbers(f.rows * f.K, 3);
     f.residual = numbers(f.rows * f.d, 4);
     f.value = ra_calloc(path, sizeof *f.value);
@@ -94,29 +95,76 @@ static void release(pursuit *f) {
     pair_close(&f->p);
 }
 
-/* Both begin each step with the same scores: rounding must not decide which atom is the larger one. */
+/* What both have done. */
+static void assert_same_path(pursuit *f) {
+    size_t path = f->rows * STEPS;
+    float *residual = numbers(f->rows * f->d, 6), *value = numbers(path, 7);
+    int32_t *atom = ra_malloc(path, sizeof *atom);
+    pair_get(&f->p, residual, f->on_residual, f->rows * f->d * 4);
+    for (size_t i = 0; i < f->rows * f->d; i++) {
+        float is = residual[i], expected = f->residual[i];
+        if (isnan(expected))
+            ck_assert(isnan(is));
+        else if (is != expected) /* infinities are equal */
+            ck_assert(fabsf(is - expected) <= 1e-5f * (1 + fabsf(expected)));
+    }
+    pair_get(&f->p, atom, f->on_atom, path * 4);
+    ck_assert_mem_eq(atom, f->atom, path * 4);
+    pair_get(&f->p, value, f->on_value, path * 4);
+    for (size_t i = 0; i < path; i++)
+        ck_assert(isnan(f->value[i]) ? isnan(value[i]) : value[i] == f->value[i]);
+    forget(BLOCKS(residual, value, atom));
+}
+
+/* Scores that are NaN, infinite, or all the same; one step, and all of them together. */
+static void check_odd_scores(const shape *s) {
+    for (int kind = 0; kind < 5; kind++) {
+        pursuit f = make(s);
+        size_t n = f.rows * f.K;
+        for (size_t i = 0; i < n; i++) {
+            bool first = i % f.K == 0;
+            if (kind == 0 && first) f.scores[i] = NAN;
+            if (kind == 1 && !first && i % 3) f.scores[i] = NAN;
+            if (kind == 2) f.scores[i] = -INFINITY;
+            if (kind == 3) f.scores[i] = 0.25f;
+            if (kind == 4 && i % f.K == f.K / 2) f.scores[i] = INFINITY;
+        }
+        pair_set(&f.p, f.on_scores, f.scores, n * 4);
+        PAIR_RUN(f.p, pursue, (&f.a, NULL, 0, 1, f.scores), (&f.b, NULL, 0, 1, f.on_scores));
+        PAIR_RUN(f.p, pursue, (&f.a, f.gram, 1, STEPS - 1, f.scores),
+                 (&f.b, f.on_gram, 1, STEPS - 1, f.on_scores));
+        assert_same_path(&f);
+        release(&f);
+    }
+}
+
 START_TEST(test_pursue) {
     shape s = shape_of_case(_i);
     pursuit f = make(&s);
-    size_t path = f.rows * STEPS;
-    float *scores = numbers(f.rows * f.K, 5), *residual = numbers(f.rows * f.d, 6), *value = numbers(path, 7);
-    int32_t *atom = ra_malloc(path, sizeof *atom);
-    for (size_t t = 0; t < STEPS; t++) {
-        bool with = t != 1;
-        PAIR_RUN(f.p, pursue, (&f.a, with ? f.gram : NULL, t, f.scores),
-                 (&f.b, with ? f.on_gram : NULL, t, f.on_scores));
-        pair_get(&f.p, scores, f.on_scores, f.rows * f.K * 4);
-        assert_close(scores, f.scores, f.rows * f.K, 1e-6);
-        pair_set(&f.p, f.on_scores, f.scores, f.rows * f.K * 4);
-    }
-    pair_get(&f.p, residual, f.on_residual, f.rows * f.d * 4);
-    assert_close(residual, f.residual, f.rows * f.d, 1e-6);
-    pair_get(&f.p, atom, f.on_atom, path * 4);
-    ck_assert_mem_eq(atom, f.atom, path * 4);
-    pair_get(&f.p, value, f.on_value, path * 4);
-    ck_assert_mem_eq(value, f.value, path * 4);
-    forget(BLOCKS(scores, residual, value, atom));
+    PAIR_RUN(f.p, pursue, (&f.a, NULL, 0, 1, f.scores), (&f.b, NULL, 0, 1, f.on_scores));
+    test_fill(f.scores, f.rows * f.K, 8); /* as if a product had made them anew */
+    for (size_t i = 0; i < f.rows * f.K; i++) f.scores[i] = roundf(f.scores[i] * 4) / 4;
+    pair_set(&f.p, f.on_scores, f.scores, f.rows * f.K * 4);
+    PAIR_RUN(f.p, pursue, (&f.a, f.gram, 1, STEPS - 1, f.scores),
+             (&f.b, f.on_gram, 1, STEPS - 1, f.on_scores));
+    assert_same_path(&f);
     release(&f);
+    check_odd_scores(&s);
+}
+END_TEST
+
+/* Rows that a device holds in one way or another, and one row with all the threads that a block can have. */
+START_TEST(test_pursue_long_rows) {
+    static const size_t lengths[] = {1000, 1001, 4100};
+    for (int device = 0; device < TESTED_DEVICES; device++)
+        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+            const shape s = {.device = device, .first = 1, .second = lengths[i], .third = 7};
+            pursuit f = make(&s);
+            PAIR_RUN(f.p, pursue, (&f.a, f.gram, 0, STEPS, f.scores),
+                     (&f.b, f.on_gram, 0, STEPS, f.on_scores));
+            assert_same_path(&f);
+            release(&f);
+        }
 }
 END_TEST
 
@@ -124,7 +172,7 @@ START_TEST(test_pursue_backward) {
     shape s = shape_of_case(_i);
     pursuit f = make(&s);
     size_t path = f.rows * STEPS, first = f.rows / 2, rows = f.rows - first;
-    for (size_t t = 0; t < STEPS; t++) ra_ok(ra_backend_pursue(f.p.oracle, &f.a, f.gram, t, f.scores, &err));
+    ra_ok(ra_backend_pursue(f.p.oracle, &f.a, f.gram, 0, STEPS, f.scores, &err));
     for (size_t i = 0; i < path; i++) f.value[i] /= 1 + fabsf(f.value[i]);
     pair_set(&f.p, f.on_residual, f.residual, f.rows * f.d * 4);
     pair_set(&f.p, f.on_atom, f.atom, path * 4);
@@ -144,4 +192,5 @@ START_TEST(test_pursue_backward) {
 END_TEST
 
 TEST_CASES_LOOP(backend_entries, 60, CASES, test_entries)
+TEST_CASES_SLOW(backend_long_pursuit, 60, test_pursue_long_rows)
 TEST_CASES_LOOP(backend_pursuit, 60, CASES, test_pursue, test_pursue_backward)

@@ -42,19 +42,25 @@ static void release(fixture *f) {
     pair_close(&f->p);
 }
 
-START_TEST(test_row_statistics) {
+START_TEST(test_layer_norm) {
     shape s = shape_of_case(_i);
     fixture f = make(&s, true);
     for (size_t i = 0; i < f.rows * f.n; i++)
         f.u[i] += 100; /* mean square minus squared mean would lose all digits */
     pair_set(&f.p, f.on_u, f.u, f.rows * f.n * 4);
-    PAIR_RUN(f.p, row_statistics, (f.u, f.rows, f.n, 1e-5, f.mean, f.rstd),
-             (f.on_u, f.rows, f.n, 1e-5, f.on_mean, f.on_rstd));
+    PAIR_RUN(f.p, layer_norm, (f.u, f.rows, f.n, 1e-5, f.gamma, f.beta, f.mean, f.rstd, f.dy),
+             (f.on_u, f.rows, f.n, 1e-5, f.on_gamma, f.on_beta, f.on_mean, f.on_rstd, f.on_dy));
+    pair_get(&f.p, f.out, f.on_dy, f.rows * f.n * 4);
+    assert_close(f.out, f.dy, f.rows * f.n, 1e-4); /* 100 has lost digits that the rest is made of */
     float *mean = numbers(f.rows, 8), *rstd = numbers(f.rows, 9);
     pair_get(&f.p, mean, f.on_mean, f.rows * 4);
     pair_get(&f.p, rstd, f.on_rstd, f.rows * 4);
     assert_close(mean, f.mean, f.rows, 1e-7);
     assert_close(rstd, f.rstd, f.rows, 1e-6);
+    ra_ok(ra_backend_layer_norm(f.p.tested, f.on_u, f.rows, f.n, 1e-5, f.on_gamma, f.on_beta, f.on_mean,
+                                f.on_rstd, f.on_u, &err)); /* in place */
+    pair_get(&f.p, f.dy, f.on_u, f.rows * f.n * 4);
+    ck_assert_mem_eq(f.dy, f.out, f.rows * f.n * 4);
     forget(BLOCKS(mean, rstd));
     release(&f);
 }
@@ -62,13 +68,15 @@ END_TEST
 
 START_TEST(test_normalize) {
     shape s = shape_of_case(_i);
-    for (int by_row = 0; by_row < 2; by_row++) {
-        fixture f = make(&s, by_row);
+    for (int rms = 0; rms < 2; rms++) {
+        fixture f = make(&s, false);
         size_t size = f.rows * f.n;
-        PAIR_RUN(f.p, normalize, (&f.a, f.u, f.dy, f.rows, f.n), (&f.b, f.on_u, f.on_dy, f.rows, f.n));
+        double epsilon = rms ? 0x1p-23 : 0;
+        PAIR_RUN(f.p, normalize, (&f.a, epsilon, f.u, f.dy, f.rows, f.n),
+                 (&f.b, epsilon, f.on_u, f.on_dy, f.rows, f.n));
         pair_get(&f.p, f.out, f.on_dy, size * 4);
         assert_close(f.out, f.dy, size, 1e-6);
-        ra_ok(ra_backend_normalize(f.p.tested, &f.b, f.on_u, f.on_u, f.rows, f.n, &err));
+        ra_ok(ra_backend_normalize(f.p.tested, &f.b, epsilon, f.on_u, f.on_u, f.rows, f.n, &err));
         pair_get(&f.p, f.out, f.on_u, size * 4);
         assert_close(f.out, f.dy, size, 1e-6);
         release(&f);
@@ -100,4 +108,32 @@ START_TEST(test_norm_backward) {
 }
 END_TEST
 
-TEST_CASES_LOOP(backend_norms, 60, CASES, test_row_statistics, test_normalize, test_norm_backward)
+/* Rows that a device holds in one way or another: several packs per thread, too long, odd. */
+START_TEST(test_norms_of_long_rows) {
+    static const size_t lengths[] = {4096, 4100, 20000, 32772, 5001};
+    for (int device = 0; device < TESTED_DEVICES; device++)
+        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+            const shape s = {.device = device, .first = 3, .second = lengths[i], .third = 1};
+            fixture f = make(&s, true), c = make(&s, false);
+            size_t size = f.rows * f.n;
+            PAIR_RUN(f.p, layer_norm, (f.u, f.rows, f.n, 1e-5, f.gamma, f.beta, f.mean, f.rstd, f.out),
+                     (f.on_u, f.rows, f.n, 1e-5, f.on_gamma, f.on_beta, f.on_mean, f.on_rstd, f.on_u));
+            pair_get(&f.p, f.u, f.on_u, size * 4);
+            assert_close(f.u, f.out, size, 1e-5);
+            pair_set(&f.p, f.on_u, f.out, size * 4);
+            PAIR_RUN(f.p, norm_backward, (&f.a, f.out, NULL, 0, f.dy, f.rows, f.n),
+                     (&f.b, f.on_u, NULL, 0, f.on_dy, f.rows, f.n));
+            pair_get(&f.p, f.u, f.on_dy, size * 4);
+            assert_close(f.u, f.dy, size, 1e-5);
+            PAIR_RUN(c.p, normalize, (&c.a, 0x1p-23, c.u, c.out, c.rows, c.n),
+                     (&c.b, 0x1p-23, c.on_u, c.on_u, c.rows, c.n));
+            pair_get(&c.p, c.u, c.on_u, size * 4);
+            assert_close(c.u, c.out, size, 1e-5);
+            release(&f);
+            release(&c);
+        }
+}
+END_TEST
+
+TEST_CASES_SLOW(backend_long_norms, 60, test_norms_of_long_rows)
+TEST_CASES_LOOP(backend_norms, 60, CASES, test_layer_norm, test_normalize, test_norm_backward)

@@ -160,7 +160,8 @@ START_TEST(test_sums_do_not_depend_on_the_number_of_threads) {
         ra_ok(ra_backend_squared_error(backend, u, v, ROWS * N, 1, g, &now->error, &err));
         ra_ok(ra_backend_column_sums(backend, u, ROWS, N, NULL, now->columns, &err));
         ra_ok(ra_backend_row_norms(backend, u, ROWS, N, true, now->rows, &err));
-        ra_ok(ra_backend_row_statistics(backend, u, ROWS, N, 1e-5, statistics, statistics + ROWS, &err));
+        ra_ok(ra_backend_layer_norm(backend, u, ROWS, N, 1e-5, gamma, gamma, statistics, statistics + ROWS, g,
+                                    &err));
         ra_ok(ra_backend_norm_sums(backend, &norm, u, v, ROWS, N, now->norm, &err));
         ra_ok(
             ra_backend_kernel_sums(backend, RA_KERNEL_CAUCHY, 0.5f, u, v, gamma, ROWS, N, now->kernel, &err));

@@ -110,8 +110,8 @@ static ra_status training(run *r, ra_error *err) {
     STEP(put(r, NULL, 4 * n, &path, err));
     const ra_norm by_row = {true, mean, rstd, row, row}, by_column = {false, row, row, row, row};
     STEP(ra_stream_top_k(r->stream, u, ROWS, LATENTS, 3, 0, &r->top, err));
-    STEP(ra_stream_row_statistics(r->stream, u, MANY, LATENTS, 1e-5, mean, rstd, err));
-    STEP(ra_stream_normalize(r->stream, &by_row, u, u, MANY, LATENTS, err));
+    STEP(ra_stream_layer_norm(r->stream, u, MANY, LATENTS, 1e-5, row, row, mean, rstd, u, err));
+    STEP(ra_stream_normalize(r->stream, &by_column, 1e-7, u, u, MANY, LATENTS, err));
     STEP(ra_stream_norm_sums(r->stream, &by_row, u, dy, MANY, LATENTS, sums, err));
     STEP(ra_stream_norm_backward(r->stream, &by_row, u, NULL, 0, dy, MANY, LATENTS, err));
     STEP(ra_stream_norm_backward(r->stream, &by_column, u, sums, MANY, dy, MANY, LATENTS, err));
@@ -138,8 +138,8 @@ static ra_status training(run *r, ra_error *err) {
                                    .atom = (int32_t *)(void *)path,
                                    .value = path + 4,
                                    .residual = path + 8};
-    STEP(ra_stream_pursue(r->stream, &steps, NULL, 0, u, err));
-    STEP(ra_stream_pursue(r->stream, &steps, dy, 1, u, err));
+    STEP(ra_stream_pursue(r->stream, &steps, NULL, 0, 1, u, err));
+    STEP(ra_stream_pursue(r->stream, &steps, dy, 0, 2, u, err));
     STEP(ra_stream_pursue_backward(r->stream, &steps, row, 0, 2, path + n, path + 2 * n, err));
     STEP(ra_stream_download(r->stream, scores, path + 2 * n, 4 * LATENTS * sizeof *scores, err));
     STEP(ra_stream_download(r->stream, small, row, sizeof small, err));
