@@ -23,6 +23,8 @@ static const expected runs[] = {
     {"jumprelu-mse_l1", RA_PRECISION_FLOAT32, 4, 36, 5, 2, 3, 8, 2432, 1284},
     {"batchtopk-mse", RA_PRECISION_FLOAT32, 3, 37, 4, 3, 2, 5, 2164, 120},
     {"topk-mse-mlp_bn_1", RA_PRECISION_FLOAT32, 5, 35, 5, 2, 11, 9, 4728, 2052},
+    {"topk-mse-mlp_ln_1", RA_PRECISION_FLOAT32, 4, 33, 5, 2, 6, 6, 2972, 1284},
+    {"mp-mse", RA_PRECISION_FLOAT32, 3, 29, 4, 2, 6, 5, 8232, 1316},
     {"topk-mse-tied", RA_PRECISION_FLOAT32, 3, 25, 4, 2, 1, 4, 2048, 108},
     /* TF32 costs nothing; bf16 has one more launch per product, which rounds both of its factors. */
     {"topk-mse", RA_PRECISION_TF32, 2, 28, 4, 2, 2, 4, 2168, 116},
