@@ -22,7 +22,7 @@ static size_t least(size_t a, size_t b) {
 static ra_status allocate(ra_nearest *nearest, size_t points, ra_error *err) {
     size_t d = nearest->reader.dimensions, rows = least(nearest->reader.rows, RA_NEAREST_TILE_ROWS);
     size_t tile = rows * least(points, RA_NEAREST_TILE_POINTS);
-    RA_TRY(ra_point_set_init(&nearest->points, points, d, 0, err));
+    RA_TRY(ra_point_set_init(&nearest->points, nearest->backend, points, d, 0, err));
     nearest->query = ra_malloc(rows * d, sizeof *nearest->query);
     nearest->query_norm = ra_malloc(rows, sizeof *nearest->query_norm);
     nearest->query_low = ra_malloc(rows, sizeof *nearest->query_low);
@@ -93,8 +93,7 @@ static row_search look(const point_job *job, size_t i) {
     const ra_nearest *nearest = job->nearest;
     const ra_point_set *set = job->set;
     size_t row = job->picked ? (size_t)job->picked[job->row + i] : job->row + i, n = job->count;
-    double share = ra_filter_share(set->dimensions), norm = nearest->query_norm[i],
-           best = job->state->distance[row];
+    double share = set->share, norm = nearest->query_norm[i], best = job->state->distance[row];
     row_search found = {.score = nearest->score + i * n};
     if (nearest->least) {
         const ra_least *least = &nearest->least[i];
@@ -119,7 +118,7 @@ static size_t next(const point_job *job, const row_search *found, size_t from) {
 
 /* Every point of the tile except the row's own is at least this far away. */
 static float lower_bound(const point_job *job, const row_search *found, double norm, int32_t label) {
-    double share = ra_filter_share(job->set->dimensions);
+    double share = job->set->share;
     size_t own = (size_t)ra_point_set_position(job->set, label) -
                  job->first; /* wraps around if it is not in the tile */
     float low = found->least.low;

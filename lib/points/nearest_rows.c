@@ -37,7 +37,7 @@ static void search_point(const rows_job *job, size_t p) {
     const ra_nearest *nearest = job->nearest;
     const ra_row_reader *reader = &nearest->reader;
     size_t d = reader->dimensions, n = job->rows, point = job->first + p;
-    double share = ra_filter_share(d), norm = nearest->points.norm[point];
+    double share = nearest->points.share, norm = nearest->points.norm[point];
     const float *score = nearest->score + p * n;
     int32_t *row = job->row_of + point * job->R;
     double *kept = job->distance + point * job->R, *worst = kept + job->R - 1;
@@ -60,7 +60,7 @@ static void rows_part(void *context, size_t part) {
 
 static ra_status search_chunk(ra_nearest *nearest, rows_job *job, ra_error *err) {
     size_t d = nearest->reader.dimensions;
-    double share = ra_filter_share(d);
+    double share = nearest->points.share;
     const float *points;
     RA_TRY(ra_point_set_upload(&nearest->points, nearest->backend, &points, err));
     for (job->row = 0; job->row < nearest->reader.count; job->row += job->rows) {

@@ -7,8 +7,9 @@
 
 enum { PART_POINTS = 64 };
 
-ra_status ra_point_set_init(ra_point_set *set, size_t capacity, size_t d, size_t of, ra_error *err) {
-    *set = (ra_point_set){.capacity = capacity, .dimensions = d};
+ra_status ra_point_set_init(ra_point_set *set, const ra_backend *backend, size_t capacity, size_t d,
+                            size_t of, ra_error *err) {
+    *set = (ra_point_set){.capacity = capacity, .dimensions = d, .share = ra_filter_share(backend, d)};
     set->centered = ra_malloc(capacity * d, sizeof *set->centered);
     set->norm = ra_malloc(capacity, sizeof *set->norm);
     set->low = ra_calloc(2 * capacity, sizeof *set->low);
@@ -45,13 +46,12 @@ static void fill_part(void *context, size_t part) {
     const fill_job *job = context;
     const ra_point_set *set = job->set;
     size_t d = set->dimensions, from = part * PART_POINTS;
-    double share = ra_filter_share(d);
     for (size_t p = from; p < from + PART_POINTS && p < set->count; p++) {
         float *centered = set->centered + p * d;
         for (size_t j = 0; j < d; j++) centered[j] = set->vector[p * d + j] - job->mean[j];
         set->norm[p] = ra_dot_f64(centered, centered, d);
-        set->low[p] = ra_filter_low(set->norm[p], share);
-        set->high[p] = ra_filter_high(set->norm[p], share);
+        set->low[p] = ra_filter_low(set->norm[p], set->share);
+        set->high[p] = ra_filter_high(set->norm[p], set->share);
     }
 }
 

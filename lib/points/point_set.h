@@ -18,6 +18,7 @@
 
 typedef struct ra_point_set {
     size_t capacity, count, dimensions;
+    double share;                 /* e of scores.h */
     const float *vector;          /* [N,d] the points themselves, the caller's */
     int32_t *index;               /* [count] which points, ascending; NULL: all */
     int32_t *position;            /* [N] of each point in the set; -1: not in it; NULL: the set holds all */
@@ -30,8 +31,9 @@ typedef struct ra_point_set {
 } ra_point_set;
 
 /* capacity: the most points it can hold; of: N for a set that holds a selection, 0 for a set of all
- * points. */
-ra_status ra_point_set_init(ra_point_set *set, size_t capacity, size_t d, size_t of, ra_error *err);
+ * points; backend: what will multiply. */
+ra_status ra_point_set_init(ra_point_set *set, const ra_backend *backend, size_t capacity, size_t d,
+                            size_t of, ra_error *err);
 void ra_point_set_release(ra_point_set *set); /* leaves {0} */
 
 /* All `count` points of vectors [count,d], which must stay while the set is in use. */

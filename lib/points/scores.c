@@ -13,8 +13,10 @@ enum {
 
 static const double largest_norm = 1e37; /* squared; above it float32 sums may overflow */
 
-double ra_filter_share(size_t d) {
-    return 1.1 * ((double)d + 16) * 0x1p-24;
+double ra_filter_share(const ra_backend *backend, size_t d) {
+    double unit = ((double)d + 16) * 0x1p-24;
+    if (ra_backend_tf32(backend)) unit += 0x1p-9;
+    return 1.1 * unit;
 }
 
 int ra_filter_wild(double norm) {

@@ -9,7 +9,7 @@
  *     | computed - exact | <= e (||x||^2 + ||c||^2)
  *
  * holds for any order of the sums in gemm: d u is the error of a sum of d terms (with 2 |x||c| <= x^2 + c^2),
- * the rest that of the other operations. `low` = (1 - e) ||c||^2 and `high` = (1 + e) ||c||^2 are added to
+ * the rest that of the other operations. Where a backend's products keep 10 bits of each factor (TF32), e is 2^-9 larger. `low` = (1 - e) ||c||^2 and `high` = (1 + e) ||c||^2 are added to
  * the score and hold c's part of the bound; x's part is in the limit that this sum is compared with. Vectors
  * whose squared norm leaves float32's range ("wild") have infinite bounds and are never excluded.
  *
@@ -23,8 +23,8 @@
 
 #include "ra_backend.h"
 
-/* e, for d dimensions. */
-double ra_filter_share(size_t d);
+/* e, for d dimensions and the products of this backend. */
+double ra_filter_share(const ra_backend *backend, size_t d);
 
 /* Whether a vector of this squared norm is wild. */
 int ra_filter_wild(double norm);

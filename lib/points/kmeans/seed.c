@@ -166,7 +166,7 @@ static void admit_row(const admit_job *job, size_t i, double share) {
 
 static void admit_part(void *context, size_t part) {
     const admit_job *job = context;
-    double share = ra_filter_share(job->s->d);
+    double share = job->s->run->nearest.points.share;
     for (size_t i = part * PART_ROWS; i < (part + 1) * PART_ROWS && i < job->s->rows; i++)
         admit_row(job, i, share);
 }

@@ -37,7 +37,7 @@ static ra_status allocate(ra_kmeans *run, ra_error *err) {
     run->picked = ra_malloc(chunk, sizeof *run->picked);
     if (run->label && run->distance && run->lower && run->sums && run->members && run->moved && run->step &&
         run->row && run->order && run->index && run->fate && run->picked)
-        return ra_point_set_init(&run->fast, N / 2 + 1, d, N, err);
+        return ra_point_set_init(&run->fast, run->nearest.backend, N / 2 + 1, d, N, err);
     RA_FAIL_MEMORY(err, "k-means", rows * 16 + N * d * sizeof *run->sums);
 }
 

@@ -129,6 +129,24 @@ START_TEST(test_the_number_of_threads_changes_nothing) {
 }
 END_TEST
 
+/* Points of one blob are nearer to each other than what TF32 loses of a score. Which candidates become the first points
+ * depends on the scores; which point is the nearest must not. */
+START_TEST(test_nearest_points_are_exact_in_tf32) {
+    enum { ROWS = 600, D = 33, CLUSTERS = 40 };
+    static float values[ROWS * D];
+    ra_points points;
+    fill_blobs(values, ROWS, D, 10, 1, 0.002f, 3);
+    ra_data *data = data_of(values, ROWS, D);
+    ra_backend *backend = device_open_named("cuda-emulated", &(ra_backend_options){.tf32 = true});
+    ra_kmeans_options options = {.clusters = CLUSTERS, .seed = 5, .max_iterations = 7};
+    ra_ok(ra_points_kmeans(backend, data, &options, &points, &err));
+    ck_assert_double_eq_tol(points.inertia / inertia_of(values, ROWS, &points.vectors), 1, 1e-9);
+    ra_backend_release(backend);
+    ra_points_release(&points);
+    ra_data_free(data);
+}
+END_TEST
+
 /* Points in several tiles; rows of which two points are the nearest, and rows beside a vector that no score excludes. */
 START_TEST(test_a_device_assigns_as_the_host_does) {
     enum { ROWS = 2200, D = 3, CLUSTERS = 2060 };
@@ -550,13 +568,14 @@ START_TEST(test_every_allocation_may_fail) {
 }
 END_TEST
 
-TEST_CASES_SLOW(kmeans, 30, test_the_number_of_threads_changes_nothing, test_many_rows_begin_with_a_sample,
-                test_seeds_differ_and_repeat, test_points_are_the_means_of_their_rows,
-                test_an_empty_cluster_takes_the_farthest_row, test_fewer_different_rows_than_clusters,
-                test_as_many_clusters_as_rows_are_the_rows, test_one_cluster_is_the_mean,
-                test_minibatches_find_separated_blobs, test_minibatches_do_not_depend_on_threads,
-                test_a_sample_is_of_different_rows_from_everywhere, test_a_sample_stands_for_the_data,
-                test_refuses_impossible_options, test_stops_when_asked, test_every_allocation_may_fail)
+TEST_CASES_SLOW(kmeans, 30, test_the_number_of_threads_changes_nothing, test_nearest_points_are_exact_in_tf32,
+                test_many_rows_begin_with_a_sample, test_seeds_differ_and_repeat,
+                test_points_are_the_means_of_their_rows, test_an_empty_cluster_takes_the_farthest_row,
+                test_fewer_different_rows_than_clusters, test_as_many_clusters_as_rows_are_the_rows,
+                test_one_cluster_is_the_mean, test_minibatches_find_separated_blobs,
+                test_minibatches_do_not_depend_on_threads, test_a_sample_is_of_different_rows_from_everywhere,
+                test_a_sample_stands_for_the_data, test_refuses_impossible_options, test_stops_when_asked,
+                test_every_allocation_may_fail)
 TEST_CASES_LOOP(kmeans_cases, 30, 9, test_finds_separated_blobs, test_inertia_falls_and_is_that_of_the_points,
                 test_no_cluster_stays_empty)
 TEST_CASES_LOOP(kmeans_devices, 60, 2, test_a_device_assigns_as_the_host_does)
