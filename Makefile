@@ -408,7 +408,7 @@ $(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBAPP)
 # make keeps these objects, which it would otherwise remove when a test is done with them.
 .SECONDARY: $(call object,$(wildcard tests/bench/*.c))
 
-bench: install-deps ## time numbers, serving and training beside this machine's limits and other programs (ten minutes)
+bench: install-deps ## time numbers, serving and training beside this machine's limits and other programs (six minutes)
 	$(Q)$(MAKE) --no-print-directory $(BENCHES) $(OUT)/tests/static_reply $(BENCH_VENV)/stamp all
 	$(Q)for bench in $(BENCHES); do $$bench || exit 1; echo; done
 	$(Q)export RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1; python3 tests/bench/bench_atoms.py && python3 tests/bench/bench_serve.py && \
