@@ -13,7 +13,7 @@
 /* Once before the others, with their pool. */
 ra_status ra_gram_prepare(ra_pool *pool, ra_error *err);
 
-/* The upper triangle of gram [d,d] += that of X^T X for X [rows,d]; numbers close below the diagonal change, too. */
+/* The upper triangle of gram [d,d] += that of X^T X for X [rows,d]; numbers close below the diagonal also change. */
 void ra_gram_add(ra_pool *pool, const double *X, size_t rows, size_t d, double *gram);
 
 /* gram [d,d] <- X^T X for X [rows,d]. chunk [RA_GRAM_ROWS,d] is scratch memory. */

@@ -91,7 +91,7 @@ static ra_status need(store *kept, ra_error *err) {
     return database_open(kept->folder, &kept->database, err);
 }
 
-/* Taking a change back needs memory, too. Without it the connection is closed, which takes it back in any case: one that stays
+/* Taking a change back also needs memory. Without it the connection is closed, which takes it back in any case: one that stays
  * within a change takes no further one, and keeps others from theirs. */
 static ra_status take_back(store *kept, ra_status status) {
     if (sqlite3_get_autocommit(kept->database)) return status;

@@ -56,7 +56,7 @@ typedef struct bench {
     ra_codes rows[BATCH]; /* those of the batch, one by one */
     size_t turn;
     double gflops, gbytes; /* measured limits */
-    uint32_t seen[64];     /* by whoever reads: so that no compiler leaves it out */
+    uint32_t seen[64];     /* results of reading: without them a compiler could leave it out */
 } bench;
 
 typedef void work(bench *b);

@@ -141,7 +141,7 @@ static bool fails(enum kind kind, const void *caller) {
     if (!next) next = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 
 /* ---- memory --------------------------------------------------------------------------------------------
- * Not with NEXT: dlsym() takes memory, too. Where another library replaces malloc (LeakSanitizer), that one is next. */
+ * Not with NEXT: dlsym() also takes memory. Where another library replaces malloc (LeakSanitizer), that one is next. */
 
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);

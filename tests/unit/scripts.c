@@ -26,7 +26,7 @@ typedef struct script {
 /* In memory that the process that starts scripts shares with the tests that wait for them. */
 static struct shared {
     atomic_bool all_processors;
-    atomic_bool gone; /* nobody starts scripts any more */
+    atomic_bool gone; /* the process that starts scripts has ended */
     script scripts[];
 } * shared;
 

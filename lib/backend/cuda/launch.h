@@ -184,7 +184,7 @@ cudaError_t ra_cuda_scan_rows(cudaStream_t stream, const uint32_t *count, size_t
                               uint64_t *start, cuda_found *found);
 cudaError_t ra_cuda_close_up(cudaStream_t stream, cuda_codes codes, const int32_t *from_index,
                              const float *from_value, size_t k, int32_t *index, float *value, size_t latents,
-                             cuda_marks marks); /* sets their bits, too */
+                             cuda_marks marks); /* also sets their bits */
 cudaError_t ra_cuda_pack_latents(cudaStream_t stream, const int32_t *index, const int32_t *position,
                                  size_t entries, int32_t *packed);
 
