@@ -6,9 +6,9 @@
 #define RA_APP_START_H
 
 /* Restarts the program with the environment that OpenBLAS needs: OPENBLAS_CORETYPE if that makes it several times
- * faster (ra_backend_blas_core()), where a value that the user has set stays; OPENBLAS_NUM_THREADS=1 where addresses
- * are limited, so that it starts no threads that never get their memory. Returns if there is nothing to gain or the
- * restart fails. */
+ * faster (ra_backend_blas_core()), where a value that the user has set stays; OPENBLAS_NUM_THREADS=1,
+ * because our own threads share its products: threads of its own would only burn 25 ms, and never get their memory
+ * where addresses are limited. Returns if there is nothing to gain or the restart fails. */
 void start_with_blas(char **argv);
 
 /* Ends the program: as a return from main() does, but where addresses are limited without OpenBLAS's end, which waits

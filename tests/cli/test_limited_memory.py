@@ -92,6 +92,19 @@ class LimitedMemory(Case):
         self.assertEqual(done.returncode, 1)
         self.assertLess(time.monotonic() - before, 20)
 
+    def test_openblas_starts_no_threads(self):
+        threads = {}
+        for wanted in ("1", "7"):
+            process = subprocess.Popen(
+                [os.path.join(BUILD, "rasaed"), "--listen", "127.0.0.1:0", "--threads", "1", "--compute-threads", "2",
+                 "--dictionary", "topk=" + golden("topk-mse.final.safetensors"), "--log-level", "error"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env={**environment(), "OPENBLAS_NUM_THREADS": wanted})
+            self.assertIn("serving", process.stdout.readline())
+            threads[wanted] = len(os.listdir("/proc/%d/task" % process.pid))
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=PATIENCE)
+        self.assertEqual(threads["7"], threads["1"])
+
 
 if __name__ == "__main__":
     support.main()

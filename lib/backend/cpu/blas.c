@@ -7,8 +7,9 @@
  *
  * Each thread that calls OpenBLAS takes a buffer of 128 MiB of addresses, which it keeps. When the system refuses it (a
  * limit on addresses, no overcommitment), OpenBLAS asks again, for ever and deaf to signals; and it starts threads of its
- * own before main(), which wait in this way for their buffers, and for which exit() waits. So where addresses are
- * limited, the programs run again without such threads, and take all buffers at the start, when a refusal can be told. */
+ * own before main(), which wait in this way for their buffers, and for which exit() waits. So the programs run without
+ * such threads (app/start.h), and where addresses are limited they take all buffers at the start, when a refusal can be
+ * told. */
 #include "backend/cpu/blas.h"
 #include "ra_backend.h"
 
