@@ -109,6 +109,16 @@ static void shrink(collection *c) {
     c->ascending = false;
 }
 
+/* Bit i says whether scores[i] > bar; n <= SCAN. */
+RA_MULTIVERSION static uint64_t above_bar(const float *restrict scores, size_t n, float bar) {
+    uint64_t bits = 0;
+    if (n == SCAN)
+        for (size_t i = 0; i < SCAN; i++) bits |= (uint64_t)(scores[i] > bar) << i;
+    else
+        for (size_t i = 0; i < n; i++) bits |= (uint64_t)(scores[i] > bar) << i;
+    return bits;
+}
+
 static void collect(collection *c, const float *scores, size_t from, size_t end) {
     for (; from < end; from += SCAN) {
         size_t to = end - from < SCAN ? end : from + SCAN, count = c->count;
@@ -116,11 +126,9 @@ static void collect(collection *c, const float *scores, size_t from, size_t end)
             shrink(c);
             count = c->count;
         }
-        const float bar = c->bar;
-        candidate *out = c->out;
-        for (size_t i = from; i < to; i++) { /* a branch would be wrong too often */
-            out[count] = (candidate){scores[i], (int32_t)i};
-            count += scores[i] > bar;
+        for (uint64_t bits = above_bar(scores + from, to - from, c->bar); bits; bits &= bits - 1) {
+            size_t i = from + (size_t)__builtin_ctzll(bits);
+            c->out[count++] = (candidate){scores[i], (int32_t)i};
         }
         c->count = count;
     }
