@@ -223,11 +223,13 @@ CPPFLAGS_tests   := -Iserver -Itests/unit -Itests
 # OpenBLAS gets one thread (ours call it), so that each forked test starts from a single-threaded process.
 TEST_ENV := RASAE_BUILD=$(OUT) OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
 
+BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(filter-out %/bench_gpu.c,$(wildcard tests/bench/bench_*.c)))
+
 check: install-deps ## run every test; a summary comes last
 	$(Q)$(MAKE) --no-print-directory check-built
 
-check-built: all $(UNIT) $(if $(SANITIZE),,$(OUT)/tests/schedules) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu $(OUT)/tests/bench_step \
-  $(OUT)/tests/static_reply layers format-check
+check-built: all $(UNIT) $(if $(SANITIZE),,$(OUT)/tests/schedules) $(OUT)/tests/rasae-mpi $(OUT)/tests/bench_gpu \
+  $(BENCHES) $(OUT)/tests/static_reply layers format-check
 	$(Q)$(TEST_ENV) $(UNIT)
 
 check-fast: $(UNIT) layers ## run the unit tests alone
@@ -399,7 +401,6 @@ check-gpu: $(UNIT) $(GPU_PLUGIN) ## run the tests of operations, models and trai
 	  $(TEST_ENV) RASAE_TEST_DEVICE=cuda-device CK_FORK=no CK_RUN_SUITE=$$suite timeout 120 $(UNIT) || failed="$$failed $$suite"; done; \
 	  test -z "$$failed" || { echo "check-gpu: failed:$$failed" >&2; exit 1; }
 
-BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(filter-out %/bench_gpu.c,$(wildcard tests/bench/bench_*.c)))
 
 $(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE)
 	$(call say,LINK,$@)
@@ -408,11 +409,11 @@ $(OUT)/tests/bench_%: $(OUT)/obj/tests/bench/bench_%.o $(SERVER_PARTS) $(LIBAPP)
 # make keeps these objects, which it would otherwise remove when a test is done with them.
 .SECONDARY: $(call object,$(wildcard tests/bench/*.c))
 
-bench: install-deps ## time numbers, serving and training beside this machine's limits and other programs (six minutes)
+bench: install-deps ## time numbers, serving and training beside this machine's limits and other programs (nine minutes)
 	$(Q)$(MAKE) --no-print-directory $(BENCHES) $(OUT)/tests/static_reply $(BENCH_VENV)/stamp all
 	$(Q)for bench in $(BENCHES); do $$bench || exit 1; echo; done
 	$(Q)export RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1; python3 tests/bench/bench_atoms.py && python3 tests/bench/bench_serve.py && \
-	  $(BENCH_VENV)/bin/python tests/bench/bench_peers.py
+	  $(BENCH_VENV)/bin/python tests/bench/bench_commands.py && $(BENCH_VENV)/bin/python tests/bench/bench_peers.py
 
 # What bench_peers.py compares with that is no Python.
 $(OUT)/tests/static_reply: $(OUT)/obj/tests/bench/static_reply.o
@@ -449,6 +450,8 @@ bench-serve: all ## measure how many requests one core serves; write deploy/READ
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_serve.py --readme deploy/README.md
 bench-peers: all $(OUT)/tests/static_reply $(BENCH_VENV)/stamp ## measure the daemon beside FastAPI, bare ASGI and a constant reply; write tests/bench/README.md's table
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(BENCH_VENV)/bin/python tests/bench/bench_peers.py --readme tests/bench/README.md
+bench-commands: all $(BENCH_VENV)/stamp ## time encode, eval and fuse beside their matrix products; write tests/bench/README.md's table
+	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 $(BENCH_VENV)/bin/python tests/bench/bench_commands.py --readme tests/bench/README.md
 bench-scale: all ## measure what a request costs with the size of the dictionary, and with the rows of the request
 	$(Q)RASAE_BUILD=$(OUT) PYTHONDONTWRITEBYTECODE=1 python3 tests/bench/bench_serve.py --scale
 bench-train: all ## time a training step beside the reference's; write tests/bench/README.md's table

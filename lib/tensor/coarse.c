@@ -8,6 +8,7 @@
  * vpdpbusd multiplies unsigned numbers by signed ones: rows are stored plus 128, and the sums of a column start at what
  * takes that off again. A tile of 8 rows and 48 columns keeps its 384 sums in 24 registers. */
 #include "tensor/coarse.h"
+#include "base/processor.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
 #include "tensor/vectors.h"
@@ -160,7 +161,7 @@ enum { GROUPS = PANEL / GROUP };
 
 bool ra_coarse_pays(size_t d) {
     enum { MOST = INT32_MAX / (ZERO * LARGEST) }; /* products of longer rows may not fit 32 bits */
-    return d <= MOST && __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni");
+    return d <= MOST && ra_processor_is_v4() && __builtin_cpu_supports("avx512vnni");
 }
 
 /* What a panel says of its columns, GROUP at a time. */

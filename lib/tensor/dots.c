@@ -4,6 +4,7 @@
  *
  * How large a tile may be depends on the registers of the machine: dots_tile.h is compiled for each kind. */
 #include "tensor/dots.h"
+#include "base/processor.h"
 #include "tensor/half.h"
 
 #include <string.h>
@@ -86,8 +87,8 @@ enum { LONG = 512 };
 static const variant *choose(void) {
 #if defined(__x86_64__) && !defined(RA_SANITIZE)
     static const variant avx512 = {run_avx512, 16, 32}, avx2 = {run_avx2, 6, 6};
-    if (__builtin_cpu_supports("x86-64-v4")) return &avx512;
-    if (__builtin_cpu_supports("x86-64-v3")) return &avx2;
+    if (ra_processor_is_v4()) return &avx512;
+    if (ra_processor_is_v3()) return &avx2;
 #endif
     static const variant any = {run_any, 4, 4};
     return &any;

@@ -3,23 +3,7 @@
  * has no guard. */
 
 #define PARTS (LANES / WIDTH) /* vectors of an element's partial sums */
-#define vec VARIANT(vec)
-
-typedef float vec __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
-
-/* Halves of a bfloat16 are those of a float32 but the lower one. */
-INLINE TARGET vec VARIANT(widen_bf16)(const char *from) {
-    typedef uint16_t halves __attribute__((vector_size(2 * WIDTH), aligned(2), may_alias));
-    typedef uint32_t words __attribute__((vector_size(4 * WIDTH)));
-    return (vec)(__builtin_convertvector(*(const halves *)from, words) << 16);
-}
-
-/* WIDTH elements of a row of B, from element i on. */
-INLINE TARGET vec VARIANT(load)(ra_dtype type, const char *row, size_t i) {
-    if (type == RA_F16) return (vec)WIDEN_F16(row + i * sizeof(uint16_t));
-    if (type == RA_BF16) return VARIANT(widen_bf16)(row + i * sizeof(uint16_t));
-    return *(const vec *)(row + i * sizeof(float));
-}
+#include "tensor/vec_tile.h"
 
 /* sums[c] <- the sum of the LANES of part[c]: the upper half is added to the lower one until one is left. */
 INLINE TARGET void VARIANT(add_lanes)(vec part[COLUMNS][PARTS], float *sums) {
@@ -27,21 +11,19 @@ INLINE TARGET void VARIANT(add_lanes)(vec part[COLUMNS][PARTS], float *sums) {
         for (size_t half = PARTS / 2; half > 0; half /= 2)
             for (size_t i = 0; i < half; i++) part[c][i] += part[c][i + half];
 #if WIDTH == 16 /* the halves of two vectors fill one */
-    typedef int order __attribute__((vector_size(64)));
-    static const order low8 = {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23};
-    static const order high8 = {8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31};
-    static const order low4 = {0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27};
-    static const order high4 = {4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31};
+#define LOW_8(x, y) __builtin_shufflevector(x, y, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+#define HIGH_8(x, y)                                                                                         \
+    __builtin_shufflevector(x, y, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
+#define LOW_4(x, y) __builtin_shufflevector(x, y, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
+#define HIGH_4(x, y) __builtin_shufflevector(x, y, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
     vec a = part[0][0], b = part[1][0], c = part[2][0], d = part[3][0];
-    vec ab = __builtin_shuffle(a, b, low8) + __builtin_shuffle(a, b, high8);
-    vec cd = __builtin_shuffle(c, d, low8) + __builtin_shuffle(c, d, high8);
-    vec all = __builtin_shuffle(ab, cd, low4) + __builtin_shuffle(ab, cd, high4);
+    vec ab = LOW_8(a, b) + HIGH_8(a, b), cd = LOW_8(c, d) + HIGH_8(c, d),
+        all = LOW_4(ab, cd) + HIGH_4(ab, cd);
     for (size_t i = 0; i < COLUMNS; i++) sums[i] = SUM_OF_FOUR(all, 4 * i);
 #elif WIDTH == 8
-    typedef int order __attribute__((vector_size(32)));
-    static const order low4 = {0, 1, 2, 3, 8, 9, 10, 11}, high4 = {4, 5, 6, 7, 12, 13, 14, 15};
-    vec all =
-        __builtin_shuffle(part[0][0], part[1][0], low4) + __builtin_shuffle(part[0][0], part[1][0], high4);
+    vec a = part[0][0], b = part[1][0];
+    vec all = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11) +
+              __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
     for (size_t i = 0; i < COLUMNS; i++) sums[i] = SUM_OF_FOUR(all, 4 * i);
 #else
     for (size_t i = 0; i < COLUMNS; i++) sums[i] = SUM_OF_FOUR(part[i][0], 0);

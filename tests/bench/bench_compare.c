@@ -1,9 +1,9 @@
 /* What it costs to compare two dictionaries at the method's documented size: the exact assignment alone, on
  * costs of three kinds, and all of `rasae compare`.
  *
- *     build/tests/bench_compare [THREADS]
+ *     build/tests/bench_compare [THREADS [K]]
  *
- * K = 10,000 concepts, d = 768. The hidden permutation of the noisy copy has to be found before its time is
+ * K = 10,000 concepts unless it is given, d = 768. The hidden permutation of the noisy copy has to be found before its time is
  * printed; that the assignments are optimal is what tests/unit/lib/metrics/test_assignment.c is about. */
 #include "ra.h"
 
@@ -17,7 +17,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { K = 10000, D = 768, GROUPS = 200 };
+enum { D = 768, GROUPS = 200 };
+
+static size_t K = 10000;
 
 static double now(void) {
     struct timespec t;
@@ -56,7 +58,7 @@ typedef struct pair {
 } pair;
 
 static void independent(pair *p, ra_random *random) {
-    for (size_t i = 0; i < (size_t)K * D; i++) p->B[i] = normal(random);
+    for (size_t i = 0; i < K * D; i++) p->B[i] = normal(random);
 }
 
 /* Half of an atom's square is noise. */
@@ -91,7 +93,7 @@ static void run(ra_backend *backend, const struct kind *kind, pair *p, float *co
     ra_random random;
     double total, start;
     ra_random_seed(&random, 1);
-    for (size_t i = 0; i < (size_t)K * D; i++) p->A[i] = normal(&random);
+    for (size_t i = 0; i < K * D; i++) p->A[i] = normal(&random);
     unit_rows(p->A);
     ra_random_permutation(&random, p->order, K);
     kind->fill(p, &random);
@@ -119,14 +121,16 @@ int main(int argc, char **argv) {
     ra_error err = {0};
     ra_backend *backend = NULL;
     const ra_backend_options options = {.threads = argc > 1 ? (size_t)strtoul(argv[1], NULL, 10) : 0};
+    if (argc > 2) K = (size_t)strtoul(argv[2], NULL, 10);
     must(ra_backend_open("cpu", &options, &backend, &err), &err);
-    pair p = {room((size_t)K * D, sizeof *p.A), room((size_t)K * D, sizeof *p.B), room(K, sizeof *p.order)};
-    float *cost = room((size_t)K * K, sizeof *cost);
+    pair p = {room(K * D, sizeof *p.A), room(K * D, sizeof *p.B), room(K, sizeof *p.order)};
+    float *cost = room(K * K, sizeof *cost);
     int32_t *match = room(K, sizeof *match);
-    printf("Comparing two dictionaries of %d atoms of %d dimensions, %zu threads, OpenBLAS's kernels for %s: "
-           "one exact "
-           "assignment, and all figures\n",
-           K, D, ra_pool_threads(ra_backend_pool(backend)), openblas_get_corename());
+    printf(
+        "Comparing two dictionaries of %zu atoms of %d dimensions, %zu threads, OpenBLAS's kernels for %s: "
+        "one exact "
+        "assignment, and all figures\n",
+        K, D, ra_pool_threads(ra_backend_pool(backend)), openblas_get_corename());
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) run(backend, &kinds[i], &p, cost, match);
     ra_free(match);
     ra_free(cost);

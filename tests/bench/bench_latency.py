@@ -28,7 +28,7 @@ sys.dont_write_bytecode = True
 import cluster  # noqa: E402
 from daemon import Daemon  # noqa: E402
 
-LARGE, SMALL = (16384, 2048), (2000, 64)  # atoms, dimensions
+LARGE, SMALL = (int(os.environ.get("BENCH_CONCEPTS", "16384")), 2048), (2000, 64)  # atoms, dimensions
 SELECTED = sys.argv[1:]  # words that heavy requests must have, one of them, in their names; none: all
 ROWS, SECONDS = 1024, float(os.environ.get("BENCH_SECONDS", "4"))
 

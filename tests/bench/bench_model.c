@@ -21,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { K = 10000, D = 768, N = 1000, ACTIVE = 50, BATCH = 1024, RUNS = 9 };
+enum { K = 10000, D = 768, N = 1000, ACTIVE = 50, BATCH = 1024, FEW = 64, MANY = 256, RUNS = 9 };
 
 static double now(void) {
     struct timespec t;
@@ -54,6 +54,7 @@ typedef struct bench {
     float *D, *x, *x_hat, *pre, *W, *C;
     ra_codes one, codes;  /* of one input, of a batch */
     ra_codes rows[BATCH]; /* those of the batch, one by one */
+    ra_codes few[BATCH / FEW], many[BATCH / MANY];
     size_t turn;
     double gflops, gbytes; /* measured limits */
     uint32_t seen[64];     /* results of reading: without them a compiler could leave it out */
@@ -130,6 +131,21 @@ static void reconstruct_one(bench *b) {
     must(ra_backend_decode(b->backend, &b->rows[next_row(b)], RA_F32, b->D, D, b->x_hat, &err), &err);
 }
 
+/* Of the parts of a batch of `rows` each, the next one. */
+static void reconstruct_some(bench *b, ra_codes *parts, size_t rows) {
+    ra_error err;
+    b->turn = (b->turn + rows) % BATCH;
+    must(ra_backend_decode(b->backend, &parts[b->turn / rows], RA_F32, b->D, D, b->x_hat, &err), &err);
+}
+
+static void reconstruct_few(bench *b) {
+    reconstruct_some(b, b->few, FEW);
+}
+
+static void reconstruct_many(bench *b) {
+    reconstruct_some(b, b->many, MANY);
+}
+
 static void reconstruct_batch(bench *b) {
     ra_error err;
     must(ra_backend_decode(b->backend, &b->codes, RA_F32, b->D, D, b->x_hat, &err), &err);
@@ -175,8 +191,18 @@ static void check_decode(bench *b) {
         single[i](b);
         check_row(b, b->turn, b->x_hat);
     }
+    b->turn = FEW;
+    reconstruct_few(b);
+    check_row(b, b->turn, b->x_hat);
     reconstruct_batch(b);
     for (size_t row = 0; row < BATCH; row += 100) check_row(b, row, b->x_hat + row * D);
+}
+
+/* parts <- the codes of the batch, `rows` rows each. */
+static void divide(bench *b, size_t rows, ra_codes *parts) {
+    ra_error err;
+    for (size_t i = 0; i < BATCH / rows; i++)
+        must(ra_codes_slice(&b->codes, i * rows, rows, &parts[i], &err), &err);
 }
 
 static double fastest(bench *b, work *run) {
@@ -204,7 +230,9 @@ int main(int argc, char **argv) {
     b.C = numbers((size_t)N * D, 6);
     peak(&b);
     select_batch(&b);
-    for (size_t row = 0; row < BATCH; row++) must(ra_codes_slice(&b.codes, row, 1, &b.rows[row], &err), &err);
+    divide(&b, 1, b.rows);
+    divide(&b, FEW, b.few);
+    divide(&b, MANY, b.many);
     encode_one(&b);
     check_decode(&b);
     b.gbytes = 1.0 * K * D * sizeof(float) / fastest(&b, read_all) / 1e9;
@@ -217,6 +245,9 @@ int main(int argc, char **argv) {
     printf("%-44s %10s %10s\n", "", "fastest", "median");
     line(&b, "reconstruct one, 50 active", reconstruct_one, 0, 0);
     line(&b, "the same by OpenBLAS, an saxpy per atom", saxpy_one, 0, 0);
+    b.turn = 0;
+    line(&b, "reconstruct 64, 50 active each", reconstruct_few, 0, 0);
+    line(&b, "reconstruct 256, 50 active each", reconstruct_many, 0, 0);
     line(&b, "encode one (product and top-k)", encode_one, 0, (double)K * D * 4);
     line(&b, "reconstruct 1,024, 50 active each", reconstruct_batch, 0, 0);
     line(&b, "encode 1,024: product", peak, 2.0 * BATCH * K * D, 0);

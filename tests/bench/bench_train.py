@@ -27,6 +27,7 @@ import venv
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(TOP, "tests"))
 
+import openblas  # noqa: E402
 import readme_block  # noqa: E402
 
 BUILD = os.path.join(TOP, os.environ.get("RASAE_BUILD", "build"))
@@ -88,10 +89,10 @@ def inputs():
 
 def child(command, variables):
     """The output of a child process, and the peak of its own memory in MiB."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **variables}, text=True)
-    out, errors = process.stdout.read(), process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **variables}, text=True) as process:
+        out, errors = process.stdout.read(), process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit("%s\n%s" % (" ".join(command), errors))
     return out, usage.ru_maxrss / 1024
@@ -114,29 +115,8 @@ def theirs(python, x, points, steps, threads):
 
 def openblas_peak(threads):
     """GFLOP/s of OpenBLAS's own sgemm with its best kernels, which `rasae` uses; None where there is no OpenBLAS."""
-    cores = [None, "SKYLAKEX", "HASWELL"]  # what it chooses, and what it may have missed
-    return max(filter(None, (openblas_with(core, threads) for core in cores)), default=None)
-
-
-def openblas_with(core, threads):
-    """The best of some products of 2048, in a process of its own, because OpenBLAS chooses its kernels when it is loaded."""
-    variables = {**os.environ, **({"OPENBLAS_CORETYPE": core} if core else {})}
-    done = subprocess.run([sys.executable, "-c", SGEMM, str(threads)], env=variables, capture_output=True, text=True)
-    return float(done.stdout) if done.returncode == 0 else None
-
-
-SGEMM = """
-import ctypes, sys, time
-blas = ctypes.CDLL("libopenblas.so.0")
-n, best = 2048, 0.0
-a, b, c = ((ctypes.c_float * (n * n))(*([0.5] * (n * n))) for _ in range(3))
-blas.openblas_set_num_threads(int(sys.argv[1]))
-for _ in range(8):
-    began = time.perf_counter()
-    blas.cblas_sgemm(101, 111, 111, n, n, n, ctypes.c_float(1), a, n, b, n, ctypes.c_float(0), c, n)
-    best = max(best, 2e-9 * n ** 3 / (time.perf_counter() - began))
-print(best)
-"""
+    found = openblas.best(threads)
+    return 2e-9 * 2048 ** 3 / found[0] if found else None
 
 
 def processor():

@@ -4,9 +4,8 @@
  * that is faster on every machine measured. */
 #include "backend/cpu/cpu.h"
 #include "ra_memory.h"
-#include "base/multiversion.h"
+#include "tensor/gather.h"
 #include "tensor/vectors.h"
-#include "tensor/half.h"
 
 #include <string.h>
 
@@ -16,58 +15,11 @@ enum {
     DENSE_SHARE = 8,         /* dense if entries * DENSE_SHARE > rows * latents ... */
     DENSE_ROWS = 16,         /* ... and there are enough rows for a matrix product */
     DENSE_NUMBERS = 1 << 22, /* of the dense form at a time */
-    AHEAD = 4,               /* atoms between the one that is asked for and the one that is added */
-    COLUMNS = 1024,          /* of a row of x_hat that stay in the first-level cache while atoms are added */
 };
 
 static bool is_dense(const ra_codes *codes) {
     return codes->rows >= DENSE_ROWS && ra_codes_entries(codes) > codes->rows * codes->latents / DENSE_SHARE;
 }
-
-/* The entry that is asked for while this one is added. */
-static size_t soon(size_t entry, size_t last) {
-    return entry + AHEAD < last ? entry + AHEAD : last;
-}
-
-/* ---- rows as vectors ----------------------------------------------------------------------------------- */
-
-/* y [n] += the weighted sum of four rows, so that y is loaded and stored once for four. Rows that will be wanted soon are asked
- * for meanwhile: which ones those are, no processor guesses. */
-typedef void add_four(float *restrict y, const void *const x[4], const void *const next[4], const float *v,
-                      size_t n);
-typedef void add_one(float *restrict y, const void *x, float v, size_t n);
-
-#define DEFINE_ADD(name, type, widen)                                                                        \
-    RA_MULTIVERSION static void add_4_##name(float *restrict y, const void *const x[4],                      \
-                                             const void *const next[4], const float *v, size_t n) {          \
-        const type *restrict a = x[0], *restrict b = x[1], *restrict c = x[2], *restrict d = x[3];           \
-        const float s = v[0], t = v[1], u = v[2], w = v[3];                                                  \
-        enum { LINE = 64 / sizeof(type) };                                                                   \
-        size_t i = 0;                                                                                        \
-        for (; i + LINE <= n; i += LINE) {                                                                   \
-            for (size_t j = 0; j < 4; j++) __builtin_prefetch((const type *)next[j] + i);                    \
-            for (size_t l = i; l < i + LINE; l++)                                                            \
-                y[l] += s * widen(a[l]) + t * widen(b[l]) + u * widen(c[l]) + w * widen(d[l]);               \
-        }                                                                                                    \
-        for (; i < n; i++) y[i] += s * widen(a[i]) + t * widen(b[i]) + u * widen(c[i]) + w * widen(d[i]);    \
-    }                                                                                                        \
-    RA_MULTIVERSION static void add_1_##name(float *restrict y, const void *x, float v, size_t n) {          \
-        const type *restrict a = x;                                                                          \
-        for (size_t i = 0; i < n; i++) y[i] += v * widen(a[i]);                                              \
-    }
-#define AS_IT_IS(x) (x)
-
-DEFINE_ADD(f32, float, AS_IT_IS)
-DEFINE_ADD(f16, uint16_t, ra_f16_to_f32)
-DEFINE_ADD(bf16, uint16_t, ra_bf16_to_f32)
-
-static const struct {
-    add_four *four;
-    add_one *one;
-    size_t size; /* of a number */
-} adders[] = {[RA_F32] = {add_4_f32, add_1_f32, sizeof(float)},
-              [RA_F16] = {add_4_f16, add_1_f16, sizeof(uint16_t)},
-              [RA_BF16] = {add_4_bf16, add_1_bf16, sizeof(uint16_t)}};
 
 /* ---- dense chunks of codes ----------------------------------------------------------------------------- */
 
@@ -101,29 +53,19 @@ typedef struct decode_job {
     float *x_hat;
 } decode_job;
 
-static const void *atom_of(const decode_job *job, size_t entry, size_t column) {
-    size_t number = (size_t)job->codes->index[entry] * job->d + column;
-    return (const char *)job->D + number * adders[job->dtype].size;
-}
-
 static void decode_row(const decode_job *job, size_t b) {
     const ra_codes *codes = job->codes;
+    size_t from = codes->start[b], end = codes->start[b + 1];
     float *row = job->x_hat + b * job->d;
-    size_t end = codes->start[b + 1], last = ra_codes_entries(codes) - 1;
+    const ra_gather atoms = {.rows = job->D,
+                             .type = job->dtype,
+                             .stride = job->d,
+                             .index = (const uint32_t *)codes->index + from,
+                             .weight = codes->value + from,
+                             .count = end - from,
+                             .more = ra_codes_entries(codes) - end};
     memset(row, 0, job->d * sizeof *row);
-    for (size_t column = 0; column < job->d; column += COLUMNS) {
-        size_t n = job->d - column < COLUMNS ? job->d - column : COLUMNS, e = codes->start[b];
-        for (; e + 4 <= end; e += 4) {
-            const void *atoms[4], *next[4];
-            for (size_t i = 0; i < 4; i++) {
-                atoms[i] = atom_of(job, e + i, column);
-                next[i] = atom_of(job, soon(e + i, last), column);
-            }
-            adders[job->dtype].four(row + column, atoms, next, codes->value + e, n);
-        }
-        for (; e < end; e++)
-            adders[job->dtype].one(row + column, atom_of(job, e, column), codes->value[e], n);
-    }
+    ra_gather_add(&atoms, job->d, row);
 }
 
 static void decode_part(void *context, size_t part) {
@@ -212,19 +154,16 @@ static void accumulate_part(void *context, size_t part) {
     const accumulate_job *job = context;
     const by_latent *entries = &job->entries;
     size_t first = part * ATOMS_PER_PART, behind = first + ATOMS_PER_PART;
-    size_t last = entries->start[job->latents] - 1;
     for (size_t k = first; k < behind && k < job->latents; k++) {
-        float *row = job->out + k * job->d;
-        size_t e = entries->start[k], end = entries->start[k + 1];
-        for (; e + 4 <= end; e += 4) {
-            const void *inputs[4], *next[4];
-            for (size_t i = 0; i < 4; i++) {
-                inputs[i] = job->x + entries->row[e + i] * job->d;
-                next[i] = job->x + entries->row[soon(e + i, last)] * job->d;
-            }
-            add_4_f32(row, inputs, next, entries->value + e, job->d);
-        }
-        for (; e < end; e++) add_1_f32(row, job->x + entries->row[e] * job->d, entries->value[e], job->d);
+        size_t from = entries->start[k], end = entries->start[k + 1];
+        const ra_gather inputs = {.rows = job->x,
+                                  .type = RA_F32,
+                                  .stride = job->d,
+                                  .index = entries->row + from,
+                                  .weight = entries->value + from,
+                                  .count = end - from,
+                                  .more = entries->start[job->latents] - end};
+        ra_gather_add(&inputs, job->d, job->out + k * job->d);
     }
 }
 

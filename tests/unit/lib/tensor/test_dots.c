@@ -27,8 +27,8 @@ enum { VARIANTS = sizeof variants / sizeof *variants };
 
 static bool can_run(size_t which) {
 #if defined(__x86_64__) && !defined(RA_SANITIZE)
-    if (which == 1) return __builtin_cpu_supports("x86-64-v3");
-    if (which == 2) return __builtin_cpu_supports("x86-64-v4");
+    if (which == 1) return ra_processor_is_v3();
+    if (which == 2) return ra_processor_is_v4();
 #endif
     return which == 0;
 }
