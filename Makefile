@@ -444,6 +444,8 @@ gpu-day: all $(UNIT) $(OUT)/tests/bench_gpu ## pack what a bare machine with a G
 
 bench-kmeans: $(OUT)/tests/bench_kmeans $(BENCH_VENV)/stamp ## time k-means beside scikit-learn's and faiss's (half an hour)
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/kmeans_peers.py $(OUT)/tests/bench_kmeans
+bench-decode: $(OUT)/tests/bench_model $(BENCH_VENV)/stamp ## time reconstructions from sparse codes beside torch's embedding_bag
+	$(Q)RASAE_BUILD=$(OUT) $(BENCH_VENV)/bin/python tests/bench/decode_peers.py $(OUT)/tests/bench_model
 bench-layout: all $(BENCH_VENV)/stamp ## compare maps of dictionaries with umap-learn's (some minutes)
 	$(Q)$(BENCH_VENV)/bin/python tests/bench/layout_peers.py $(OUT)
 bench-serve: all ## measure how many requests one core serves; write deploy/README.md's table

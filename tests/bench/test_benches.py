@@ -1,5 +1,5 @@
 """Each benchmark runs at a size that takes little time, and prints what it is about: bench_atoms.py, bench_cofiring.c, bench_commands.py
-with openblas.py, bench_compare.c, bench_kmeans.c, bench_latency.py, bench_model.c, bench_numbers.c, and our side of bench_train.py. Others
+with openblas.py, bench_compare.c, bench_kmeans.c, bench_latency.py, bench_model.c, bench_numbers.c, and our side of bench_train.py and decode_peers.py. Others
 have tests of their own. kmeans_peers.py and layout_peers.py need packages that tests do not install. The figures mean nothing here."""
 import os
 import re
@@ -39,6 +39,11 @@ class Benches(unittest.TestCase):
         self.assertEqual([name.split()[0] for name, _, _ in lines],
                          ["reconstruct", "the", "reconstruct", "reconstruct", "encode", "reconstruct", "encode", "encode", "fuse:"])
         self.assertTrue(all(0 < float(fastest) <= float(median) for _, fastest, median in lines), lines)
+
+    def test_decode(self):
+        found = script("decode_peers.py", os.path.join(BUILD, "tests", "bench_model"), "--rounds", 1)
+        self.assertRegex(found, r"(?m)^ 64 rows,  1 threads: +[\d.]+ us")
+        self.assertRegex(found, r"(?m)^256 rows,  1 threads: +[\d.]+ us")
 
     def test_numbers(self):
         self.assertRegex(program("bench_numbers"), r"(?m)^ +text_f32_array +[\d.]+ ")
