@@ -17,11 +17,13 @@
 
 #include "points/point_set.h"
 #include "points/row_reader.h"
+#include "tensor/coarse.h"
 
 enum {
     /* of one gemm: at most 8 MiB of scores */
     RA_NEAREST_TILE_ROWS = 1024,
     RA_NEAREST_TILE_POINTS = 2048,
+    RA_NEAREST_PART_ROWS = 16,
 };
 
 typedef struct ra_nearest {
@@ -34,7 +36,12 @@ typedef struct ra_nearest {
     float *score;         /* of a tile; of a device's, the rows that were asked for */
     ra_least *least;      /* of each row of a tile, from a device; NULL: the scores are the host's */
     ra_uploaded uploaded; /* `query` */
-    ra_buffer memory;     /* for a device's scores, and the least of each row */
+    bool coarse;          /* products in 8 bits exclude pairs, until too few */
+    ra_coarse rounded;    /* `query`; {0}: it has never been needed */
+    uint64_t pairs,
+        found; /* of coarse products, and how many of them had to be computed, since this was last judged */
+    size_t computed[RA_NEAREST_TILE_ROWS / RA_NEAREST_PART_ROWS]; /* of each part of a tile */
+    ra_buffer memory; /* for a device's scores, and the least of each row */
 } ra_nearest;
 
 /* sample, count: as for a row reader; points: N. RA_ERR_TOO_LARGE for more than INT32_MAX rows or points. */

@@ -3,6 +3,7 @@
 #include "ra_memory.h"
 #include "tensor/vectors.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { PART_POINTS = 64 };
@@ -34,6 +35,7 @@ void ra_point_set_release(ra_point_set *set) {
     ra_free(set->low); /* with `high` */
     ra_buffer_release(&set->uploaded.memory);
     ra_buffer_release(&set->bounds.memory);
+    ra_coarse_release(&set->rounded);
     *set = (ra_point_set){0};
 }
 
@@ -57,7 +59,7 @@ static void fill_part(void *context, size_t part) {
 
 /* Completes a set that has new points. */
 static void find_wild(ra_point_set *set) {
-    set->wild = set->is_uploaded = false;
+    set->wild = set->is_uploaded = set->is_rounded = false;
     for (size_t p = 0; p < set->count && !set->wild; p++) set->wild = ra_filter_wild(set->norm[p]);
 }
 
@@ -94,5 +96,15 @@ ra_status ra_point_set_upload(ra_point_set *set, ra_backend *backend, const floa
         RA_TRY(ra_uploaded_set(&set->bounds, backend, set->low, 2 * set->capacity, err));
     set->is_uploaded = true;
     *vectors = set->uploaded.vectors;
+    return RA_OK;
+}
+
+ra_status ra_point_set_round(ra_point_set *set, ra_pool *pool, ra_error *err) {
+    if (!set->rounded.capacity)
+        RA_TRY(ra_coarse_init(&set->rounded, true, set->capacity, set->dimensions, err));
+    if (set->is_rounded) return RA_OK;
+    ra_coarse_round(&set->rounded, pool, set->centered, set->count);
+    set->is_rounded = set->rounds = true;
+    for (size_t p = 0; p < set->count; p++) set->rounds &= set->rounded.error[p] < INFINITY;
     return RA_OK;
 }

@@ -12,6 +12,7 @@
 #include "ra_status.h"
 #include "base/pool.h"
 #include "points/scores.h"
+#include "tensor/coarse.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,6 +28,9 @@ typedef struct ra_point_set {
     float *low, *high;            /* [count] bounds to add to a score: scores.h; one block of [2,capacity] */
     ra_uploaded uploaded, bounds; /* `centered`; `low` and `high`, [2,capacity] */
     bool is_uploaded;             /* these are current */
+    ra_coarse rounded;            /* `centered`, as columns */
+    bool is_rounded;              /* it is current */
+    bool rounds;                  /* all of them can be rounded */
     bool wild;                    /* some point is wild (scores.h): there are no lower bounds */
 } ra_point_set;
 
@@ -46,6 +50,9 @@ void ra_point_set_select(ra_point_set *set, const ra_point_set *whole, const int
 /* *vectors [count,d] <- the centered points in backend memory, valid until the set changes; a device gets set->bounds,
  * too. */
 ra_status ra_point_set_upload(ra_point_set *set, ra_backend *backend, const float **vectors, ra_error *err);
+
+/* set->rounded <- the centered points, valid until the set changes. */
+ra_status ra_point_set_round(ra_point_set *set, ra_pool *pool, ra_error *err);
 
 /* The position of a point in the set; -1: it is not in it. */
 static inline int32_t ra_point_set_position(const ra_point_set *set, int32_t point) {

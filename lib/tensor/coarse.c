@@ -20,7 +20,7 @@ enum {
     PANEL = RA_COARSE_PANEL,
     GROUP = 16, /* columns of a vector */
     QUAD = 4,   /* numbers that one instruction adds up */
-    TILE = 8,   /* rows */
+    TILE = RA_COARSE_ROWS,
     ZERO = 128,
     LARGEST = 127,
     LANES = 16,
@@ -129,7 +129,7 @@ static void round_one(ra_coarse *coarse, const float *x, size_t k) {
     }
     coarse->length[k] = sqrtf(fmaxf(square.whole, square.rounded)) * (1 + SLACK);
     coarse->error[k] = rounds || zero ? sqrtf(square.lost) * 1.001f + SLACK * coarse->length[k] : INFINITY;
-    coarse->step[k] = step;
+    coarse->step[k] = rounds ? step : 0;
 }
 
 typedef struct round_job {
@@ -173,10 +173,20 @@ typedef struct panel_view {
     bool magnitudes;
 } panel_view;
 
-/* above [TILE] <- the columns, as bits, whose bound exceeds their bar; for TILE rows from `row` on. */
-TARGET static void compare_tile(const panel_view *p, const ra_coarse *rows, size_t row, uint64_t *above) {
+static panel_view view_panel(const ra_coarse *columns, size_t panel) {
+    size_t first = panel * PANEL, width = padded(columns->d, QUAD);
+    return (panel_view){.number = columns->number + first * width,
+                        .step = columns->step + first,
+                        .error = columns->error + first,
+                        .length = columns->length + first,
+                        .offset = columns->offset + first,
+                        .width = width};
+}
+
+/* sum <- the products of the rounded TILE rows from `row` on with the columns. */
+TARGET static inline __attribute__((always_inline)) void
+multiply_tile(const panel_view *p, const ra_coarse *rows, size_t row, __m512i sum[TILE][GROUPS]) {
     const uint8_t *number = rows->number + row * p->width;
-    __m512i sum[TILE][GROUPS];
     UNROLL for (size_t r = 0; r < TILE; r++) UNROLL for (size_t g = 0; g < GROUPS; g++) sum[r][g] =
         _mm512_loadu_si512(p->offset + g * GROUP);
     for (size_t i = 0; i < p->width; i += QUAD) {
@@ -192,6 +202,19 @@ TARGET static void compare_tile(const panel_view *p, const ra_coarse *rows, size
                         g++) __asm__("vpdpbusd %2, %1, %0" : "+v"(sum[r][g]) : "v"(x), "v"(y[g]));
         }
     }
+}
+
+/* The largest that the product can be of a row, whose `product` is that of the rounded ones, with GROUP columns. */
+TARGET static inline __attribute__((always_inline)) __m512
+upper_bound(const panel_view *p, size_t g, __m512 product, __m512 error, __m512 length) {
+    __m512 bound = _mm512_fmadd_ps(_mm512_loadu_ps(p->error + g * GROUP), length, product);
+    return _mm512_fmadd_ps(_mm512_loadu_ps(p->length + g * GROUP), error, bound);
+}
+
+/* above [TILE] <- the columns, as bits, whose bound exceeds their bar; for TILE rows from `row` on. */
+TARGET static void compare_tile(const panel_view *p, const ra_coarse *rows, size_t row, uint64_t *above) {
+    __m512i sum[TILE][GROUPS];
+    multiply_tile(p, rows, row, sum);
     UNROLL for (size_t r = 0; r < TILE; r++) {
         __m512 step = _mm512_set1_ps(rows->step[row + r]), error = _mm512_set1_ps(rows->error[row + r]),
                length = _mm512_set1_ps(rows->length[row + r]);
@@ -199,9 +222,8 @@ TARGET static void compare_tile(const panel_view *p, const ra_coarse *rows, size
         UNROLL for (size_t g = 0; g < GROUPS; g++) {
             __m512 product = _mm512_cvtepi32_ps(sum[r][g]);
             if (p->magnitudes) product = _mm512_abs_ps(product);
-            __m512 bound = _mm512_mul_ps(product, _mm512_mul_ps(step, _mm512_loadu_ps(p->step + g * GROUP)));
-            bound = _mm512_fmadd_ps(_mm512_loadu_ps(p->error + g * GROUP), length, bound);
-            bound = _mm512_fmadd_ps(_mm512_loadu_ps(p->length + g * GROUP), error, bound);
+            product = _mm512_mul_ps(product, _mm512_mul_ps(step, _mm512_loadu_ps(p->step + g * GROUP)));
+            __m512 bound = upper_bound(p, g, product, error, length);
             /* a bound that is not a number is above */
             __mmask16 is = _mm512_cmp_ps_mask(bound, _mm512_loadu_ps(p->bar + g * GROUP), _CMP_NLE_UQ);
             above[r] |= (uint64_t)is << g * GROUP;
@@ -211,16 +233,11 @@ TARGET static void compare_tile(const panel_view *p, const ra_coarse *rows, size
 
 void ra_coarse_compare(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from,
                        bool magnitudes, float *bar, ra_coarse_found *found, void *context) {
-    size_t first = panel * PANEL, width = padded(columns->d, QUAD);
+    size_t first = panel * PANEL;
     uint64_t above[TILE];
-    const panel_view view = {.number = columns->number + first * width,
-                             .step = columns->step + first,
-                             .error = columns->error + first,
-                             .length = columns->length + first,
-                             .offset = columns->offset + first,
-                             .bar = bar,
-                             .width = width,
-                             .magnitudes = magnitudes};
+    panel_view view = view_panel(columns, panel);
+    view.bar = bar;
+    view.magnitudes = magnitudes;
     for (size_t row = from / TILE * TILE; row < rows->rows; row += TILE) {
         compare_tile(&view, rows, row, above);
         for (size_t r = 0; r < TILE; r++)
@@ -229,6 +246,45 @@ void ra_coarse_compare(const ra_coarse *columns, size_t panel, const ra_coarse *
                 if (row + r < from || row + r >= rows->rows || first + c >= columns->rows) continue;
                 if (bar[c] < INFINITY) bar[c] = found(context, first + c, row + r);
             }
+    }
+}
+
+typedef struct score_place {
+    float *score; /* [rows, stride] of the tile and the panel */
+    size_t rows, columns, stride;
+    bool least;
+} score_place;
+
+TARGET static void score_tile(const panel_view *p, const ra_coarse *rows, size_t row,
+                              const score_place *place) {
+    __m512i sum[TILE][GROUPS];
+    multiply_tile(p, rows, row, sum);
+    const __m512 twice = _mm512_set1_ps(-2);
+    UNROLL for (size_t r = 0; r < TILE; r++) {
+        __m512 step = _mm512_set1_ps(rows->step[row + r]), error = _mm512_set1_ps(rows->error[row + r]),
+               length = _mm512_set1_ps(rows->length[row + r]);
+        if (r >= place->rows) break;
+        UNROLL for (size_t g = 0; g < GROUPS; g++) {
+            size_t left = place->columns > g * GROUP ? place->columns - g * GROUP : 0;
+            __mmask16 inside = left >= GROUP ? 0xffff : (__mmask16)((1u << left) - 1);
+            __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[r][g]),
+                                           _mm512_mul_ps(step, _mm512_loadu_ps(p->step + g * GROUP)));
+            if (place->least) product = upper_bound(p, g, product, error, length);
+            _mm512_mask_storeu_ps(place->score + r * place->stride + g * GROUP, inside,
+                                  _mm512_mul_ps(product, twice));
+        }
+    }
+}
+
+void ra_coarse_scores(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from, size_t to,
+                      bool least, float *score, size_t stride) {
+    size_t first = panel * PANEL, left = columns->rows - first;
+    const panel_view view = view_panel(columns, panel);
+    score_place place = {.columns = left < PANEL ? left : PANEL, .stride = stride, .least = least};
+    for (size_t row = from; row < to; row += TILE) {
+        place.score = score + row * stride;
+        place.rows = to - row < TILE ? to - row : TILE;
+        score_tile(&view, rows, row, &place);
     }
 }
 
@@ -246,6 +302,28 @@ void ra_coarse_compare(const ra_coarse *columns, size_t panel, const ra_coarse *
     for (size_t row = from; row < rows->rows; row++)
         for (size_t c = 0; c < PANEL && panel * PANEL + c < columns->rows; c++)
             if (bar[c] < INFINITY) bar[c] = found(context, panel * PANEL + c, row);
+}
+
+static int8_t column_number(const ra_coarse *columns, size_t column, size_t i) {
+    size_t width = padded(columns->d, QUAD), lane = column % GROUP;
+    return (int8_t)
+        columns->number[(column - lane) * width + i / QUAD * QUAD * GROUP + lane * QUAD + i % QUAD];
+}
+
+/* Correct, and slow. */
+void ra_coarse_scores(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from, size_t to,
+                      bool least, float *score, size_t stride) {
+    size_t d = columns->d;
+    for (size_t row = from; row < to; row++)
+        for (size_t c = panel * PANEL; c < (panel + 1) * PANEL && c < columns->rows; c++) {
+            double sum = 0;
+            for (size_t i = 0; i < d; i++)
+                sum += (rows->number[row * padded(d, QUAD) + i] - ZERO) * column_number(columns, c, i);
+            float product = (float)sum * (rows->step[row] * columns->step[c]);
+            if (least)
+                product += columns->error[c] * rows->length[row] + columns->length[c] * rows->error[row];
+            score[row * stride + c % PANEL] = -2 * product;
+        }
 }
 
 #endif

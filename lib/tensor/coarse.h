@@ -15,7 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { RA_COARSE_PANEL = 48 }; /* columns that are compared with a row at once */
+enum {
+    RA_COARSE_PANEL = 48, /* columns that are compared with a row at once */
+    RA_COARSE_ROWS = 8,   /* rows that are compared with a panel at once */
+};
 
 /* For rows of d numbers. */
 bool ra_coarse_pays(size_t d);
@@ -47,5 +50,13 @@ typedef float ra_coarse_found(void *context, size_t column, size_t row);
  * Thread safety: panels may be compared at the same time. */
 void ra_coarse_compare(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from,
                        bool magnitudes, float *bar, ra_coarse_found *found, void *context);
+
+/* score [.., stride] <- -2 times the dot products of the rows [from, to) with the columns of a panel, the first of which
+ * score begins with, at row 0; `from` is a multiple of RA_COARSE_ROWS. `least`: not above those of the rows themselves;
+ * -INFINITY or NaN for what cannot be rounded. Otherwise those of the rounded rows; 0 for what cannot be rounded.
+ *
+ * Thread safety: panels, and parts of the rows, may be multiplied at the same time. */
+void ra_coarse_scores(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from, size_t to,
+                      bool least, float *score, size_t stride);
 
 #endif

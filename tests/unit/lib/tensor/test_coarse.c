@@ -1,4 +1,4 @@
-/* lib/tensor/coarse.c: whatever exceeds its bar is found, of rows of every kind; and little else is. */
+/* lib/tensor/coarse.c: whatever exceeds its bar is found, of rows of every kind; and little else is. Scores are bounds, or near. */
 #include "harness.h"
 
 #include "base/pool.h"
@@ -137,6 +137,74 @@ START_TEST(test_little_else_is_found) {
 }
 END_TEST
 
+/* Scores of the rows [from, to), whose place is between others that stay. */
+static void score_all(const meeting *m, size_t from, size_t to, bool least, float *score, size_t stride) {
+    ra_coarse columns, rows;
+    ra_ok(ra_coarse_init(&columns, true, m->column_count, m->d, &err));
+    ra_ok(ra_coarse_init(&rows, false, m->row_count, m->d, &err));
+    ra_coarse_round(&columns, NULL, m->columns, m->column_count);
+    ra_coarse_round(&rows, NULL, m->rows, m->row_count);
+    for (size_t i = 0; i < m->row_count * stride; i++) score[i] = 12345;
+    for (size_t panel = 0; panel < ra_pool_parts(m->column_count, RA_COARSE_PANEL); panel++)
+        ra_coarse_scores(&columns, panel, &rows, from, to, least, score + panel * RA_COARSE_PANEL, stride);
+    for (size_t r = 0; r < m->row_count; r++)
+        for (size_t c = r < from || r >= to ? 0 : m->column_count; c < stride; c++)
+            ck_assert_float_eq(score[r * stride + c], 12345);
+    ra_coarse_release(&columns);
+    ra_coarse_release(&rows);
+}
+
+START_TEST(test_scores_are_bounds_and_near) {
+    for (size_t s = 0; s < SHAPES; s++) {
+        size_t from = shapes[s].from / RA_COARSE_ROWS * RA_COARSE_ROWS, stride = shapes[s].columns + 2,
+               to = shapes[s].rows > 9 ? shapes[s].rows - 1 : shapes[s].rows, d = shapes[s].d;
+        float *columns = make_rows(shapes[s].columns, d, s), *rows = make_rows(shapes[s].rows, d, 99),
+              *least = malloc(shapes[s].rows * stride * sizeof *least),
+              *near = malloc(shapes[s].rows * stride * sizeof *near);
+        const meeting m = {.columns = columns,
+                           .rows = rows,
+                           .column_count = shapes[s].columns,
+                           .row_count = shapes[s].rows,
+                           .d = d};
+        score_all(&m, from, to, true, least, stride);
+        score_all(&m, from, to, false, near, stride);
+        for (size_t c = 0; c < m.column_count; c++)
+            for (size_t r = from; r < to; r++) {
+                double exact = -2 * product(&m, c, r), bound = (double)least[r * stride + c],
+                       length = sqrt(ra_dot_f64(columns + c * d, columns + c * d, d) *
+                                     ra_dot_f64(rows + r * d, rows + r * d, d)),
+                       loss =
+                           2 * 1.01 / 127 * sqrt((double)d) * length; /* half a step of each number, twice */
+                ck_assert_msg(!(bound > exact), "%zu with %zu is %g, not at least %g", c, r, exact, bound);
+                if (!(bound > -INFINITY)) continue; /* too small to be rounded */
+                ck_assert_double_ge(bound, exact - loss - 1e-30);
+                ck_assert_double_eq_tol((double)near[r * stride + c], exact, loss / 2 + 1e-30);
+            }
+        free(columns), free(rows), free(least), free(near);
+    }
+}
+END_TEST
+
+/* Nothing is known of their products. */
+START_TEST(test_scores_of_rows_that_are_not_finite_exclude_nothing) {
+    enum { COLUMNS = 60, ROWS = 20, D = 40 };
+    float *columns = make_rows(COLUMNS, D, 1), *rows = make_rows(ROWS, D, 2);
+    static float score[ROWS * COLUMNS];
+    columns[49 * D + 3] = INFINITY;
+    rows[11 * D + 39] = NAN;
+    const meeting m = {.columns = columns, .rows = rows, .column_count = COLUMNS, .row_count = ROWS, .d = D};
+    score_all(&m, 0, ROWS, true, score, COLUMNS);
+    for (size_t c = 0; c < COLUMNS; c++)
+        for (size_t r = 0; r < ROWS; r++)
+            if (c == 49 || r == 11) ck_assert(!(score[r * COLUMNS + c] > -INFINITY));
+    score_all(&m, 0, ROWS, false, score, COLUMNS);
+    for (size_t c = 0; c < COLUMNS; c++)
+        for (size_t r = 0; r < ROWS; r++)
+            if (c == 49 || r == 11) ck_assert_float_eq(score[r * COLUMNS + c], 0);
+    free(columns), free(rows);
+}
+END_TEST
+
 static ra_status start(size_t rows, ra_error *err) {
     ra_coarse coarse;
     RA_TRY(ra_coarse_init(&coarse, true, rows, 10, err));
@@ -157,4 +225,5 @@ END_TEST
 
 TEST_CASES(coarse, test_rows_whose_products_may_not_fit_are_left_to_float32,
            test_all_that_exceed_their_bar_are_found, test_rows_that_are_not_finite_are_always_found,
-           test_little_else_is_found, test_every_allocation_may_fail)
+           test_little_else_is_found, test_scores_are_bounds_and_near,
+           test_scores_of_rows_that_are_not_finite_exclude_nothing, test_every_allocation_may_fail)

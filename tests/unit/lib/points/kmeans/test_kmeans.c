@@ -169,6 +169,51 @@ START_TEST(test_a_device_assigns_as_the_host_does) {
 }
 END_TEST
 
+/* Enough points and dimensions for products in 8 bits, where the processor has them; the others are exact without these. */
+enum { MANY_ROWS = 4000, MANY = 300, WIDE = 70, KINDS = 6 };
+
+static void fill_kind(float *values, int kind) {
+    size_t n = (size_t)MANY_ROWS * WIDE;
+    fill_blobs(values, MANY_ROWS, WIDE, kind == 0 ? MANY : 40, 1, 0.2f, 7);
+    if (kind == 1) test_fill(values, n, 4); /* all about equally far apart: 8 bits exclude too little */
+    for (size_t i = 0; kind == 2 && i < n; i++) values[i] = values[i - i % WIDE]; /* along a line */
+    for (size_t i = 0; kind == 3 && i < n; i++) values[i] *= 1e-14f;              /* too small for 8 bits */
+    for (size_t i = 0; kind == 4 && i < MANY_ROWS; i++) {
+        if (i % 50 == 3) memcpy(values + i * WIDE, values + 3 * WIDE, WIDE * sizeof *values); /* the same */
+        values[i * WIDE + 5] *= 1000; /* one dimension */
+    }
+    if (kind == 5) values[n - 1] = 1e19f; /* wild */
+}
+
+/* Centers that are rows; each row's center is the nearest. Also when bounds of a pass before are at hand. */
+START_TEST(test_many_points_are_as_near_as_row_by_row) {
+    static float values[MANY_ROWS * WIDE], start[MANY * WIDE];
+    static const struct {
+        const char *device;
+        size_t threads;
+    } backends[] = {{"cpu", 1}, {"cpu", 3}, {"cuda-emulated", 1}};
+    fill_kind(values, _i);
+    for (size_t c = 0; c < MANY; c++)
+        memcpy(start + c * WIDE, values + c * (MANY_ROWS / MANY) * WIDE, WIDE * sizeof *start);
+    ra_data *data = data_of(values, MANY_ROWS, WIDE);
+    for (size_t passes = 1; passes < 4; passes++) {
+        ra_points points[3];
+        ra_kmeans_options options = {.clusters = MANY, .start = start, .max_iterations = passes};
+        for (size_t i = 0; i < 3; i++) {
+            ra_backend *backend =
+                device_open_named(backends[i].device, &(ra_backend_options){.threads = backends[i].threads});
+            ra_ok(ra_points_kmeans(backend, data, &options, &points[i], &err));
+            ra_backend_release(backend);
+            assert_same_points(&points[0], &points[i]);
+        }
+        ck_assert_double_eq_tol(points[0].inertia / inertia_of(values, MANY_ROWS, &points[0].vectors), 1,
+                                1e-9);
+        for (size_t i = 0; i < 3; i++) ra_points_release(&points[i]);
+    }
+    ra_data_free(data);
+}
+END_TEST
+
 START_TEST(test_seeds_differ_and_repeat) {
     enum { ROWS = 400, D = 5 };
     static float values[ROWS * D];
@@ -579,4 +624,5 @@ TEST_CASES_SLOW(kmeans, 30, test_the_number_of_threads_changes_nothing, test_nea
 TEST_CASES_LOOP(kmeans_cases, 30, 9, test_finds_separated_blobs, test_inertia_falls_and_is_that_of_the_points,
                 test_no_cluster_stays_empty)
 TEST_CASES_LOOP(kmeans_devices, 60, 2, test_a_device_assigns_as_the_host_does)
+TEST_CASES_LOOP(kmeans_many, 60, KINDS, test_many_points_are_as_near_as_row_by_row)
 TEST_CASES_LOOP(kmeans_continued, 30, 5, test_an_interrupted_run_continues_as_if_it_had_not_been)
