@@ -146,8 +146,11 @@ ra_status heartbeat_start(http_server *server, uint64_t within_us, heartbeat **o
     if (!beating) RA_FAIL_MEMORY(err, "the heartbeat", sizeof *beating);
     beating->server = server;
     beating->every_us = within_us / BEATS > LEAST_BEAT_US ? within_us / BEATS : LEAST_BEAT_US;
-    ticker_options options = {
-        .name = "the heartbeat", .every_us = beating->every_us, .work = beat, .context = beating};
+    ticker_options options = {.name = "the heartbeat",
+                              .thread = "rasaed-beat",
+                              .every_us = beating->every_us,
+                              .work = beat,
+                              .context = beating};
     ra_status status = ticker_start(&options, &beating->clock, err);
     if (status == RA_OK)
         *out = beating;

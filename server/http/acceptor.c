@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -155,6 +156,7 @@ static wait accept_some(http_acceptor *acceptor, int most) {
 
 static void *run(void *argument) {
     http_acceptor *acceptor = argument;
+    (void)prctl(PR_SET_NAME, "rasaed-accept");
     wait next = {true, -1};
     while (!atomic_load(&acceptor->stop)) {
         struct pollfd on[] = {{.fd = acceptor->bell, .events = POLLIN},
@@ -211,7 +213,6 @@ ra_status http_acceptor_start(http_acceptor *acceptor, ra_error *err) {
     int failure = pthread_create(&acceptor->thread, NULL, run, acceptor);
     if (failure) RA_FAIL(err, RA_ERR_MEMORY, "the acceptor did not start: %s", strerror(failure));
     acceptor->running = true;
-    (void)pthread_setname_np(acceptor->thread, "rasaed-accept");
     return RA_OK;
 }
 

@@ -75,8 +75,11 @@ static ra_status start(http_server *server, const http_tls *tls, ra_error *err) 
                                        .max_connections = options->max_connections,
                                        .spares = options->spares,
                                        .clients = server->clients};
-    ticker_options clock = {
-        .name = "the watchdog", .every_us = CHECK_US, .work = end_late, .context = server};
+    ticker_options clock = {.name = "the watchdog",
+                            .thread = "rasaed-deadline",
+                            .every_us = CHECK_US,
+                            .work = end_late,
+                            .context = server};
     RA_TRY(http_acceptor_new(&accepting, &server->acceptor, err));
     server->deferrals = http_deferrals_new(&deferring);
     if (!server->deferrals) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the server");

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 enum { MILLION = 1000000 };
@@ -32,6 +33,7 @@ static void sleep_until_due(ticker *clock) {
 
 static void *run(void *argument) {
     ticker *clock = argument;
+    (void)prctl(PR_SET_NAME, clock->options.thread);
     pthread_mutex_lock(&clock->lock);
     if (!clock->options.every_us) sleep_until_due(clock);
     while (!clock->stop) {

@@ -21,6 +21,7 @@ typedef struct ticker ticker;
 
 typedef struct ticker_options {
     const char *name;                        /* in messages; a constant */
+    const char *thread;                      /* what the system calls its thread: 15 characters at most */
     uint64_t every_us;                       /* microseconds between two runs; 0: only when asked */
     void (*work)(void *context, bool asked); /* asked: by ticker_ask(), not by the clock */
     void *context;

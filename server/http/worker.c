@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { MILLISECOND = 1000, LAST_ANSWERS_US = 500000 };
@@ -134,7 +135,8 @@ static int milliseconds_to_wait(const http_worker *worker, uint64_t now) {
     return engine >= 0 && engine < check ? engine : check;
 }
 
-/* Ends a turn and begins the next one; true when there is mail. */
+/* Ends a turn and begins the next one; true when there is mail. A wait that fails, interrupted by a signal, does not tell whether
+ * there is, so the bell is asked. */
 static bool sleep_until_work(http_worker *worker) {
     struct pollfd on[] = {{.fd = worker->descriptor, .events = POLLIN},
                           {.fd = worker->bell, .events = POLLIN},
@@ -145,12 +147,12 @@ static bool sleep_until_work(http_worker *worker) {
     uint64_t due = before + (uint64_t)wait * MILLISECOND;
     note_lag(worker, before, before - get(&worker->stamp));
     set(&worker->due, due);
-    (void)poll(on, sizeof on / sizeof *on, wait);
+    bool failed = poll(on, sizeof on / sizeof *on, wait) < 0;
     uint64_t now = http_now();
     if (now > due) note_lag(worker, now, now - due);
     set(&worker->due, now);
     set(&worker->stamp, now);
-    return on[1].revents && read(worker->bell, &count, sizeof count) > 0;
+    return (failed || on[1].revents) && read(worker->bell, &count, sizeof count) > 0;
 }
 
 static bool is_over(http_worker *worker) {
@@ -163,6 +165,7 @@ static bool is_over(http_worker *worker) {
 
 static void *run(void *argument) {
     http_worker *worker = argument;
+    (void)prctl(PR_SET_NAME, "rasaed-io");
     ra_waiting_forbid();
     while (!is_over(worker)) {
         if (sleep_until_work(worker)) read_mail(worker);
@@ -209,7 +212,6 @@ static ra_status start(http_worker *worker, const http_worker_options *options, 
     int failure = pthread_create(&worker->thread, NULL, run, worker);
     if (failure) RA_FAIL(err, RA_ERR_MEMORY, "an I/O thread did not start: %s", strerror(failure));
     worker->running = true;
-    (void)pthread_setname_np(worker->thread, "rasaed-io");
     return RA_OK;
 }
 

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -34,6 +35,7 @@ struct compute {
 
 static void *work(void *argument) {
     compute *workers = argument;
+    (void)prctl(PR_SET_NAME, "rasaed-compute");
     /* On Linux each thread has its own priority. A failure does no harm. */
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), COMPUTE_NICENESS);
     pthread_mutex_lock(&workers->lock);

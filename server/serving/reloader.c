@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 enum { THOUSAND = 1000, MILLION = 1000000 };
@@ -84,6 +85,7 @@ static void do_next(reloader *worker, bool look) {
 
 static void *run(void *argument) {
     reloader *worker = argument;
+    (void)prctl(PR_SET_NAME, "rasaed-reload");
     next_look(worker);
     pthread_mutex_lock(&worker->lock);
     while (!worker->stop || worker->count > 0) do_next(worker, wait_for_work(worker));
@@ -155,7 +157,6 @@ ra_status reloader_start(registry *dictionaries, const reloader_options *options
         release(worker);
         RA_FAIL(err, RA_ERR_MEMORY, "the reloader did not start: %s", strerror(failure ? failure : ENOMEM));
     }
-    (void)pthread_setname_np(worker->thread, "rasaed-reload");
     registry_on_retired(dictionaries, on_retired, worker);
     *out = worker;
     return RA_OK;

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 struct store_slot {
@@ -469,6 +470,7 @@ static bool sleep_or_end(store *kept) {
 /* Its own connection: data_version tells the changes of all others. */
 static void *look(void *context) {
     store *kept = context;
+    (void)prctl(PR_SET_NAME, "rasaed-changes");
     sqlite3 *watcher = NULL;
     int64_t seen = -1;
     while (sleep_or_end(kept)) {

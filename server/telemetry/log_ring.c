@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -86,6 +87,7 @@ static size_t count_lines(const char *bytes, size_t size) {
 static void *run(void *context) {
     log_ring *ring = context;
     char chunk[LOG_RING_LINE_MOST];
+    (void)prctl(PR_SET_NAME, "rasaed-log");
     pthread_mutex_lock(&ring->lock);
     for (;;) {
         if (ring->used == 0) tell_dropped(ring);

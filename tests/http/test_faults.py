@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -252,8 +253,6 @@ class Lives(Faulty):
     def each(self, late):
         self.life(late, learn=True)
         for kind, at, on in self.sites(self.control.counts()):
-            if kind == "wait" and on:
-                continue  # a daemon whose every wait is interrupted never hears that a request is done, and does not end without it
             with self.subTest(kind=kind, at=at, on=on):
                 self.life(late, kind, at, on)
 
@@ -262,6 +261,32 @@ class Lives(Faulty):
 
     def test_while_it_serves_and_stops(self):
         self.each(late=True)
+
+    def test_it_stops_with_a_request_under_way_when_every_wait_is_interrupted(self):
+        """The request waits for the database, which another program holds; its thread is never told by poll() that it is done."""
+        self.place(0)
+        self.control.let(None)
+        self.start(self.library)
+        holder = sqlite3.connect(os.path.join(self.state, "rasaed.sqlite"), isolation_level=None)
+        try:
+            self.learn()
+            holder.execute("BEGIN IMMEDIATE")
+            body = b'{"label":"late"}'
+            client = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+            client.sendall(b"PUT %s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"
+                           b"Content-Length: %d\r\n\r\n%s" % (LABEL.encode(), KEY.encode(), len(body), body))
+            both = b'rasaed_connections{address="main",state="answer"} 2\n'  # it, and the one that asks
+            wait_for(lambda: both in self.request(True, "GET", "/metrics")[1], "the request to be under way")
+            self.control.let("wait", 1, 1)
+            holder.execute("ROLLBACK")
+            self.process.send_signal(signal.SIGTERM)
+            self.assertIn(self.process.wait(PATIENCE), (0, 1), self.said())
+            client.close()
+        finally:
+            holder.close()
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()
 
 
 class OneLife(Faulty):

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
-from daemon import PATIENCE, PROGRAM, TOP, Daemon, environment, golden, run
+from daemon import PATIENCE, PROGRAM, TOP, Daemon, environment, golden, run, wait_for
 
 SOURCE = golden("dict-basic.checkpoint.safetensors")
 SANITIZED = "sanitize" in PROGRAM
@@ -100,6 +100,24 @@ class Intruder(Folders):
                        env=self.env(**{missing: "1"}))
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn("--sandbox is require, but the daemon is not confined to its " + what, done.stderr)
+
+
+class Names(Folders):
+    """Each thread names itself: the sandbox closes the files with which one thread could name another."""
+
+    def names(self, process):
+        found = set()
+        for task in os.listdir("/proc/%d/task" % process.pid):
+            with open("/proc/%d/task/%s/comm" % (process.pid, task), encoding="ascii") as file:
+                found.add(file.read().strip())
+        return found
+
+    def test_the_system_knows_each_thread_by_its_work(self):
+        wanted = {"rasaed", "rasaed-accept", "rasaed-changes", "rasaed-compute", "rasaed-deadline", "rasaed-io", "rasaed-log",
+                  "rasaed-reload"}
+        for sandbox in "on", "off":
+            with Daemon("--dictionary", self.model, "--state", os.path.join(self.folder, "state"), "--sandbox", sandbox) as daemon:
+                wait_for(lambda: wanted <= self.names(daemon.process), "the names of all threads")
 
 
 class Files(Folders):

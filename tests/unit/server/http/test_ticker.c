@@ -18,7 +18,11 @@ static ticker *start(uint64_t every_us) {
     ticker *clock = NULL;
     atomic_store(&by_clock, 0);
     atomic_store(&asked_for, 0);
-    ticker_options options = {.name = "the test", .every_us = every_us, .work = work, .context = &by_clock};
+    ticker_options options = {.name = "the test",
+                              .thread = "test-ticker",
+                              .every_us = every_us,
+                              .work = work,
+                              .context = &by_clock};
     ra_ok(ticker_start(&options, &clock, &err));
     return clock;
 }
@@ -76,7 +80,8 @@ END_TEST
 
 START_TEST(test_no_memory_no_thread) {
     ticker *clock = NULL;
-    ticker_options options = {.name = "the test", .work = work, .context = &by_clock};
+    ticker_options options = {
+        .name = "the test", .thread = "test-ticker", .work = work, .context = &by_clock};
     ra_memory_fail_at(1);
     ra_fails(ticker_start(&options, &clock, &err), RA_ERR_MEMORY, "the test");
     ra_memory_fail_at(0);
