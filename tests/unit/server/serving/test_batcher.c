@@ -453,15 +453,21 @@ static void *brief_encode(void *unused) {
     return unused;
 }
 
+/* Builds without vector instructions, those of sanitizers, encode fewer rows together. */
+static size_t most_together(size_t requests) {
+    size_t most = ra_model_rows_as_alone(model);
+    return requests < most ? requests : most;
+}
+
 /* The first one cannot know of the others but by the count. How long it waits for them has a bound, so a slow machine
  * may need another attempt. */
 START_TEST(test_those_under_way_are_joined) {
     enum { ATTEMPTS = 200 };
     size_t attempts = 0;
     start_expecting(CLIENTS, note);
-    for (; attempts < ATTEMPTS && atomic_load(&most_requests) < CLIENTS; attempts++)
-        run_clients(brief_encode);
-    ck_assert_uint_eq(atomic_load(&most_requests), CLIENTS);
+    size_t wanted = most_together(CLIENTS);
+    for (; attempts < ATTEMPTS && atomic_load(&most_requests) < wanted; attempts++) run_clients(brief_encode);
+    ck_assert_uint_eq(atomic_load(&most_requests), wanted);
     stop();
 }
 END_TEST
@@ -486,14 +492,16 @@ static void hold_until_others_wait(void *context, size_t requests, size_t rows) 
     atomic_fetch_sub(&running, 1);
 }
 
-/* There is a second slot; but what comes while the first one is computed is computed with one call after it. */
+/* There is a second slot; but what comes while the first one is computed is computed with one call after it, if one call takes so
+ * many. */
 START_TEST(test_what_can_be_joined_is_not_computed_side_by_side) {
     start_expecting(0, hold_until_others_wait);
     atomic_store(&others_wait, false);
     run_clients(brief_encode);
     ck_assert_uint_eq(atomic_load(&most_running), 1);
-    ck_assert_uint_eq(atomic_load(&computations), 2);
-    ck_assert_uint_eq(atomic_load(&most_requests), CLIENTS - 1);
+    size_t together = most_together(CLIENTS - 1);
+    ck_assert_uint_eq(atomic_load(&computations), 1 + (CLIENTS - 1 + together - 1) / together);
+    ck_assert_uint_eq(atomic_load(&most_requests), together);
     stop();
 }
 END_TEST
