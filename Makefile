@@ -11,6 +11,7 @@ CC        ?= gcc
 BUILD     ?= build
 SANITIZE  ?=
 DEVELOPER ?=
+PERTURB   ?=
 V         ?=
 MPI       ?=
 MPICC     ?= mpicc
@@ -72,6 +73,12 @@ PROGRAMS := $(OUT)/rasae $(OUT)/rasaed
 UNIT     := $(OUT)/tests/unit
 # The unit tests link all of the server but main().
 SERVER_PARTS := $(filter-out $(OUT)/obj/server/main.o,$(call object,$(SERVER_SRC))) $(ASSET_PARTS)
+# Under ThreadSanitizer the programs can be made to run in other orders: make tsan PERTURB=7, tests/schedules/perturb.c.
+PERTURB_PART := $(if $(filter thread,$(SANITIZE)),$(call object,tests/schedules/perturb.c))
+PERTURB_LINK := $(if $(PERTURB_PART),$(patsubst %,-Wl$(comma)--wrap=%,$(addprefix pthread_,create join mutex_lock mutex_unlock \
+  cond_wait cond_timedwait cond_signal cond_broadcast) $(foreach bits,8 32 64,$(addprefix __tsan_atomic$(bits)_,load store exchange \
+  fetch_add fetch_sub fetch_or fetch_and compare_exchange_strong compare_exchange_weak))))
+$(PERTURB_PART): CFLAGS += -fno-sanitize=thread
 # Test plugins: stand-ins for an accelerator, each from tests/plugin/example.c, and the CUDA plugin over an emulated device.
 PLUGINS  := $(patsubst %,$(OUT)/tests/librasae-%.so,example example-old example-idle cuda-emulated $(if $(SANITIZE),,cuda-checked))
 PLUGIN_FLAGS_example-old  := -DEXAMPLE_VERSION=0
@@ -109,12 +116,12 @@ $(LIBRASAE) $(LIBAPP):
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcsD $@ $^
 
-TRAINER_PARTS := $(call object,$(TRAINER_SRC)) $(TRAINER_ASSET_PARTS) $(LIBAPP) $(LIBRASAE)
+TRAINER_PARTS := $(call object,$(TRAINER_SRC)) $(TRAINER_ASSET_PARTS) $(LIBAPP) $(LIBRASAE) $(PERTURB_PART)
 
 # With another value of MPI there is another stamp, and the program is linked again.
 $(OUT)/rasae: $(call object,trainer/training/ranks_$(RANKS).c) $(TRAINER_PARTS) | $(OUT)/obj/ranks-$(RANKS)
 	$(call say,LINK,$@)
-	$(Q)$(if $(MPI),$(MPICC),$(CC)) $(LDFLAGS) -pie -o $@ $^ $(LIBS)
+	$(Q)$(if $(MPI),$(MPICC),$(CC)) $(LDFLAGS) $(PERTURB_LINK) -pie -o $@ $^ $(LIBS)
 
 $(OUT)/obj/ranks-$(RANKS):
 	$(Q)mkdir -p $(@D) && rm -f $(OUT)/obj/ranks-* $(OUT)/rasae && touch $@
@@ -122,19 +129,19 @@ $(OUT)/obj/ranks-$(RANKS):
 # For the tests, which need it whether or not MPI is set.
 $(OUT)/tests/rasae-mpi: $(call object,trainer/training/ranks_mpi.c) $(TRAINER_PARTS)
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(MPICC) $(LDFLAGS) -pie -o $@ $^ $(LIBS)
+	$(Q)mkdir -p $(@D) && $(MPICC) $(LDFLAGS) $(PERTURB_LINK) -pie -o $@ $^ $(LIBS)
 
 $(OUT)/obj/trainer/training/ranks_mpi.o: trainer/training/ranks_mpi.c
 	$(call say,MPICC,$<)
 	$(Q)mkdir -p $(@D) && $(MPICC) $(CPPFLAGS) $(CPPFLAGS_trainer) $(CFLAGS) -c -o $@ $<
 
-$(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(ASSET_PARTS) $(LIBAPP) $(LIBRASAE)
+$(OUT)/rasaed: $(call object,$(SERVER_SRC)) $(ASSET_PARTS) $(LIBAPP) $(LIBRASAE) $(PERTURB_PART)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -pie -o $@ $^ $(SERVER_LIBS) $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) $(PERTURB_LINK) -pie -o $@ $^ $(SERVER_LIBS) $(LIBS)
 
-$(UNIT): $(call object,$(UNIT_SRC)) $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE) | $(PLUGINS)
+$(UNIT): $(call object,$(UNIT_SRC)) $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE) $(PERTURB_PART) | $(PLUGINS)
 	$(call say,LINK,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) -o $@ $^ $(SERVER_LIBS) $(LIBS) $$(pkg-config --libs check)
+	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(PERTURB_LINK) -o $@ $^ $(SERVER_LIBS) $(LIBS) $$(pkg-config --libs check)
 
 $(OUT)/tests/librasae-%.so: tests/plugin/example.c lib/ra_backend.h
 	$(call say,LINK,$@)
@@ -221,7 +228,7 @@ CPPFLAGS_tests   := -Iserver -Itests/unit -Itests
 
 # ---- tests -------------------------------------------------------------------------------------------------------------
 # OpenBLAS gets one thread (ours call it), so that each forked test starts from a single-threaded process.
-TEST_ENV := RASAE_BUILD=$(OUT) OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1
+TEST_ENV := RASAE_BUILD=$(OUT) OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=1 $(if $(PERTURB),PERTURB=$(PERTURB))
 
 BENCHES := $(patsubst tests/bench/%.c,$(OUT)/tests/%,$(filter-out %/bench_gpu.c,$(wildcard tests/bench/bench_*.c)))
 
@@ -275,7 +282,7 @@ $(OUT)/obj/scheduled/%.o: %.c | $(PACKAGES)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CPPFLAGS_server) $(CFLAGS) -fsanitize=thread -c -o $@ $<
 
-$(OUT)/tests/schedules: $(call object,$(wildcard tests/schedules/*.c)) $(SCHEDULED_PARTS) \
+$(OUT)/tests/schedules: $(call object,tests/schedules/main.c tests/schedules/schedule.c) $(SCHEDULED_PARTS) \
   $(filter-out $(call object,$(SCHEDULED)),$(SERVER_PARTS)) $(LIBAPP) $(LIBRASAE)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(SCHEDULE_WRAPS) -o $@ $^ $(SERVER_LIBS) $(LIBS)
@@ -472,8 +479,9 @@ study-few-points: all ## the same for mixtures of few points, on rows held out (
 asan: ## run every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	$(Q)$(MAKE) --no-print-directory check SANITIZE=address,undefined
 
-tsan: ## run every test under ThreadSanitizer
-	$(Q)$(MAKE) --no-print-directory check SANITIZE=thread
+tsan: ## run every test under ThreadSanitizer; PERTURB=7: with other orders of threads, those of this seed
+	$(Q)$(if $(PERTURB),echo 'tsan: PERTURB=$(PERTURB)')
+	$(Q)$(MAKE) --no-print-directory check SANITIZE=thread || { $(if $(PERTURB),echo 'tsan: PERTURB=$(PERTURB) failed' >&2;) false; }
 
 layers: ## check who includes whom, and that no includes run in a circle
 	$(Q)sh tests/layers.sh
