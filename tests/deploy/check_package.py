@@ -3,9 +3,10 @@ of make check-deploy; machine.py installs and runs them."""
 
 import glob
 import os
+import tempfile
 import unittest
 
-from support import BUILD, TOP, Installation, environment, run, version
+from support import BUILD, TOP, Installation, bill_of, environment, run, version
 
 FOLDER = os.path.join(TOP, BUILD, "deb")
 NAMES = ("rasae", "rasaed", "librasae-dev")
@@ -32,8 +33,17 @@ class Package(unittest.TestCase):
                     inside.append(os.path.basename(file).removesuffix(".gz"))
         with Installation() as there:
             installed = [os.path.basename(file) for file in there.files() if not file.endswith((".so", "LICENSE"))]
-        papers = ["changelog", "copyright"] * len(NAMES)
+        papers = ["changelog", "copyright"] * len(NAMES) + ["rasae.cdx.json", "rasaed.cdx.json"]
         self.assertEqual(sorted(inside), sorted(installed + papers + ["rasaed"]))  # its lintian-overrides
+
+    def test_their_bills_of_materials(self):
+        for program in "rasae", "rasaed":
+            path = glob.glob(os.path.join(FOLDER, "%s_%s_*.deb" % (program, version())))[0]
+            with tempfile.TemporaryDirectory(prefix="rasae-package-") as there:
+                run("dpkg-deb", "--extract", path, there)
+                _, wrong = bill_of(os.path.join(there, "usr/share/doc", program, program + ".cdx.json"),
+                                   os.path.join(there, "usr/bin", program))
+                self.assertEqual(wrong, [], program)
 
 
 if __name__ == "__main__":

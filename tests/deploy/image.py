@@ -15,7 +15,7 @@ import sys
 import tempfile
 import unittest
 
-from support import BUILD, TOP, environment, run
+from support import BUILD, TOP, bill_of, environment, run
 
 HERE = os.path.join(TOP, BUILD, "image")
 BASE = "docker.io/library/debian:trixie-slim"
@@ -130,11 +130,15 @@ class Images(unittest.TestCase):
                 self.assertTrue(stat.S_ISREG(mode), inside)
                 self.assertFalse(mode & (stat.S_ISUID | stat.S_ISGID | stat.S_IWOTH), inside)
                 self.assertRegex(inside, r"^/usr/bin/%s$|^/(usr/)?lib[^ ]*\.so[.\d]*$|^/etc/(passwd|group)$|^/usr/share/doc/"
-                                         r"[^/]*/copyright$|^/var/lib/dpkg/status\.d/" % program)
+                                         r"[^/]*/copyright$|^/var/lib/dpkg/status\.d/|^/usr/share/sbom/%s\.cdx\.json$"
+                                 % (program, program))
             packages = {os.path.basename(path) for path in image.files if "/status.d/" in path}
             licenses = {path.split("/")[-2] for path in image.files if path.endswith("/copyright")}
             self.assertIn("libopenblas0-pthread", packages)
             self.assertEqual(packages, licenses)
+            bill, wrong = bill_of("%s/usr/share/sbom/%s.cdx.json" % (image.root, program), "%s/usr/bin/%s" % (image.root, program))
+            self.assertEqual(wrong, [])
+            self.assertEqual({part["name"] for part in bill["components"]} - {program}, packages)
 
     def test_trained_in_one_served_in_the_other(self):
         models, data = os.path.join(self.folder, "models"), os.path.join(self.folder, "data")

@@ -5,6 +5,8 @@
 
 RASAE_BUILD names the folder of the programs (default: build). Standard library only."""
 
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -49,6 +51,25 @@ def flags(*command):
     program, *rest = command
     text = run(os.path.join(PROGRAMS, program), *rest, "--help").stdout
     return list(dict.fromkeys(re.findall(r"^ +(?:-[a-z], )?(--[a-z][a-z0-9-]*)", text, re.M)))
+
+
+def bill_of(path, program):
+    """The bill of materials in a file, and why it is not that of the program, which lies elsewhere: [] if it is."""
+    with open(path, encoding="utf-8") as file:
+        bill = json.load(file)
+    with open(program, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    own = [part for part in bill["components"] if part["type"] == "application"]
+    wrong = []
+    if bill["bomFormat"] != "CycloneDX":
+        wrong.append("it is no CycloneDX")
+    if [(part["name"], part["version"]) for part in own] != [(os.path.basename(program), version())]:
+        wrong.append("it is of " + ", ".join(part["name"] for part in own))
+    elif own[0]["hashes"][0]["content"] != digest:
+        wrong.append("it is of another program of this name")
+    if "libopenblas0-pthread" not in {part["name"] for part in bill["components"]}:
+        wrong.append("OpenBLAS is not in it")
+    return bill, wrong
 
 
 class Installation:

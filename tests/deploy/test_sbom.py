@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 import unittest
 
-from support import PROGRAMS, TOP
+from support import PROGRAMS, TOP, bill_of
 
 # What CycloneDX 1.5 wants of the members that are used here; the whole schema was held against it once.
 REQUIRED = {"application": {"type", "bom-ref", "name", "version", "hashes", "licenses"},
@@ -59,6 +61,33 @@ class Sbom(unittest.TestCase):
                 self.assertIn(part["version"], version)
             else:
                 self.assertEqual(part["hashes"][0]["content"], self.hash_of(os.path.join(PROGRAMS, part["name"])))
+
+    def test_that_of_an_image_is_of_the_program_in_it(self):
+        with tempfile.TemporaryDirectory(prefix="rasae-image-") as root:
+            run(os.path.join(TOP, "deploy", "container", "collect"), root, self.programs[1])
+            bill, wrong = bill_of(os.path.join(root, "usr/share/sbom/rasaed.cdx.json"), os.path.join(root, "usr/bin/rasaed"))
+            self.assertEqual(wrong, [])
+            packages = set(os.listdir(os.path.join(root, "var/lib/dpkg/status.d")))
+            self.assertEqual({part["name"] for part in bill["components"]} - {"rasaed"}, packages)
+
+    def test_a_plugin_and_what_it_opens(self):
+        """In place of CUDA's plugin and cuBLAS, a plugin that opens SQLite, which rasae is not linked with."""
+        plugin = os.path.join(PROGRAMS, "tests", "librasae-example.so")
+        opened = re.search(r"=> (\S+libsqlite3\S+)", run("ldd", self.programs[1])).group(1)
+        bill = json.loads(run(os.path.join(TOP, "deploy", "sbom"), self.programs[0], plugin, opened))
+        parts = {part["name"]: part for part in bill["components"]}
+        self.assertEqual(parts["librasae-example.so"]["type"], "library")
+        self.assertEqual(parts["librasae-example.so"]["hashes"][0]["content"], self.hash_of(plugin))
+        self.assertEqual([file["name"] for file in parts["libsqlite3-0"]["components"]], [os.path.realpath(opened)])
+        needs = {row["ref"]: row["dependsOn"] for row in bill["dependencies"]}
+        self.assertEqual(set(needs), {"rasae", "librasae-example.so"})
+        self.assertNotIn(parts["libsqlite3-0"]["bom-ref"], needs["rasae"])
+        self.assertIn(parts["libsqlite3-0"]["bom-ref"], needs["librasae-example.so"])
+        with tempfile.TemporaryDirectory(prefix="rasae-plugin-") as folder:
+            stranger = shutil.copy(plugin, os.path.join(folder, "libstranger.so"))
+            done = subprocess.run([os.path.join(TOP, "deploy", "sbom"), self.programs[0], plugin, stranger], capture_output=True,
+                                  text=True, timeout=120)
+            self.assertEqual((done.returncode, done.stderr), (1, "sbom: no Debian package contains %s\n" % stranger))
 
     def test_it_is_the_same_each_time(self):
         self.assertEqual(run(os.path.join(TOP, "deploy", "sbom"), *self.programs), self.text)

@@ -14,7 +14,7 @@ typedef struct scenario {
     ra_sae_kind sae;
     ra_encoder_kind encoder;
     ra_loss loss;
-    bool plain, at_dictionary, adamw, target, centered;
+    bool plain, at_dictionary, adamw, target;
     size_t mixture;
     ra_dictionary_kind kind; /* of a plain one */
     ra_init init;
