@@ -1,9 +1,11 @@
 /* Each operation of a backend, and each allocation, fails in turn while a dictionary of each kind is made and trained two steps with
- * each loss, activation and encoder, is stored and opened again (lib/sae, lib/dictionary/{archetypal,plain,init,dictionary}.c,
- * lib/train/{trainer,moments}.c): each failure is told, and nothing is lost. Leaks show under SANITIZE=address. */
+ * each loss, activation and encoder, is stored, opened again, and served (lib/sae, lib/model,
+ * lib/dictionary/{archetypal,plain,init,dictionary}.c, lib/dictionary/mixture, lib/train/{trainer,moments,loop,fit}.c): each failure is
+ * told, and nothing is lost. Leaks show under SANITIZE=address. */
 #include "data_files.h"
 #include "failing_backend.h"
 #include "ra_memory.h"
+#include "ra_model.h"
 #include "ra_train.h"
 
 #include <stdio.h>
@@ -125,6 +127,38 @@ static ra_status reopen(const char *path, ra_backend *backend, const ra_train_se
     return status;
 }
 
+/* What the run has made, as it answers. */
+static ra_status serve(const char *path, ra_backend *backend, const float *x, ra_error *err) {
+    enum { B = 2 };
+    ra_model *model = NULL;
+    ra_workspace *workspace = NULL;
+    ra_codes codes = {0};
+    ra_explanation explanation = {0};
+    float out[B * D_], scores[2 * B], before[B], after[B];
+    size_t ids[2 * B];
+    const ra_steer push = {1, 2};
+    const ra_edit edit = {1, RA_EDIT_SCALE, 2};
+    ra_status status = ra_model_open(path, &(ra_model_options){.backend = backend}, &model, err);
+    if (status == RA_OK) status = ra_workspace_new(&workspace, err);
+    if (status == RA_OK) status = ra_model_encode(model, workspace, x, B, &codes, err);
+    if (status == RA_OK) status = ra_model_reconstruct(model, workspace, &codes, out, err);
+    if (status == RA_OK)
+        status = ra_model_search(model, workspace, x, B, 2, RA_SIMILARITY_COSINE, ids, scores, err);
+    if (status == RA_OK)
+        status = ra_model_neighbors(model, workspace, 1, 2, RA_SIMILARITY_DOT, ids, scores, err);
+    if (status == RA_OK) status = ra_model_explain(model, workspace, x, B, &explanation, err);
+    if (status == RA_OK)
+        status =
+            ra_model_steer(model, workspace, x, B, RA_STEER_RECONSTRUCTION, RA_STEER_ADD, &push, 1, out, err);
+    if (status == RA_OK)
+        status = ra_model_edit(model, workspace, x, B, true, &edit, 1, out, before, after, err);
+    ra_explanation_release(&explanation);
+    ra_codes_release(&codes);
+    ra_workspace_free(workspace);
+    ra_model_release(model);
+    return status;
+}
+
 static ra_status work(const scenario *s, ra_backend *backend, const float *x, const char *path,
                       ra_error *err) {
     ra_tensor points = ra_tensor_2d(RA_F32, (void *)(uintptr_t)x, N, D_);
@@ -162,7 +196,8 @@ static ra_status work(const scenario *s, ra_backend *backend, const float *x, co
     ra_sae_pass_release(&pass);
     ra_trainer_free(trainer);
     ra_sae_free(sae);
-    return status == RA_OK ? reopen(path, backend, &training, err) : status;
+    if (status == RA_OK) status = reopen(path, backend, &training, err);
+    return status == RA_OK ? serve(path, backend, x, err) : status;
 }
 
 static const float *rows(void) {
@@ -187,5 +222,59 @@ START_TEST(test_each_allocation_may_fail) {
 }
 END_TEST
 
+/* ---- whole runs ---------------------------------------------------------------------------------------- */
+
+static ra_status read_candidates(void *context, const uint64_t *numbers, size_t n, float *out,
+                                 ra_error *err) {
+    const float *candidates = context;
+    (void)err;
+    for (size_t i = 0; i < n; i++) memcpy(out + i * D_, candidates + numbers[i] * D_, D_ * sizeof *out);
+    return RA_OK;
+}
+
+/* Over data that are standardized, with candidate points in memory (which 0), or read from a source (1). */
+static ra_status whole_run(ra_backend *backend, ra_data *data, const float *x, int which, ra_error *err) {
+    static const uint64_t first[K] = {0, 1, 2, 3, 4, 5};
+    const ra_point_source source = {ROWS, read_candidates, (void *)(uintptr_t)x};
+    ra_tensor points = ra_tensor_2d(RA_F32, (void *)(uintptr_t)x, which ? K : ROWS, D_);
+    float mean[D_], scale[D_];
+    ra_dictionary *dictionary = NULL;
+    ra_mixture_points kept = {0};
+    ra_sae *sae = NULL;
+    ra_sae_settings settings = {.known = 1u << RA_SET_SAE | 1u << RA_SET_ENCODER | 1u << RA_SET_TOP_K,
+                                .sae = RA_SAE_TOPK,
+                                .encoder = RA_ENCODER_LINEAR,
+                                .top_k = 2};
+    ra_train_settings training = {.known = UINT64_C(1) << RA_TRAIN_EPOCHS | UINT64_C(1)
+                                                                                << RA_TRAIN_BATCH_SIZE,
+                                  .epochs = 3,
+                                  .batch_size = 10};
+    ra_sae_settings_defaults(&settings);
+    RA_TRY(ra_data_measure(data, backend, RA_STANDARDIZE_ELEMENT, mean, scale, err));
+    RA_TRY(ra_data_set_standardization(data, mean, scale, err));
+    ra_status status = ra_mixture_dictionary_new(backend, D_, K, 3, &points, 1, 0.9, true, &dictionary, err);
+    if (status == RA_OK && which) status = ra_mixture_set_source(dictionary, &source, first, err);
+    if (status != RA_OK) {
+        ra_dictionary_free(dictionary);
+        return status;
+    }
+    RA_TRY(ra_sae_new(&settings, dictionary, 6, &sae, err));
+    status = ra_train(sae, data, &training, NULL, NULL, err);
+    if (status == RA_OK) status = ra_mixture_points_get(dictionary, &kept, err);
+    ra_mixture_points_release(&kept);
+    ra_sae_free(sae);
+    return status;
+}
+
+START_TEST(test_each_operation_of_a_whole_run_may_fail) {
+    ra_backend *backend = failing_backend_open();
+    ra_data *data = data_of(rows(), ROWS, D_);
+    fails_at_each_operation(whole_run(backend, data, rows(), _i, &err));
+    ra_data_free(data);
+    ra_backend_release(backend);
+}
+END_TEST
+
+TEST_CASES_LOOP(whole_training_faults, 60, 2, test_each_operation_of_a_whole_run_may_fail)
 TEST_CASES_LOOP(training_faults, 60, SCENARIOS, test_each_operation_of_a_device_may_fail,
                 test_each_allocation_may_fail)
