@@ -1,6 +1,7 @@
 /* cuBLAS by OpenBLAS, in its own order: matrices by columns. Deferred like any work of a stream. */
-#include "cublas_v2.h"
 #include "device.h"
+
+#include "cublas_v2.h"
 #include "tensor/half.h"
 
 #include <cblas.h>

@@ -8,6 +8,13 @@
 
 #define CUDART_VERSION 13000
 
+/* What the plugin's host part copies itself is counted (device.h is the emulation's own). */
+#if !defined(__cplusplus) && !defined(RA_EMULATION_DEVICE_H)
+#include <string.h>
+void *emulation_copy_on_host(void *to, const void *from, size_t bytes);
+#define memcpy(to, from, bytes) emulation_copy_on_host(to, from, bytes)
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -71,6 +78,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 

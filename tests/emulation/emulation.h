@@ -50,6 +50,11 @@ typedef void emulation_set_memory_fn(size_t bytes);
 typedef void emulation_run_twice_fn(int twice);
 #define EMULATION_RUN_TWICE "emulation_run_twice"
 
+/* When the work of streams happens that nobody waits for: as late as it may (0), as early as it may (1), in a shuffled
+ * order with the rest (2), or by turns (-1, at the start). */
+typedef void emulation_stream_order_fn(int order);
+#define EMULATION_STREAM_ORDER "emulation_stream_order"
+
 /* The n-th allocation of host memory by the plugin from now fails, and all later ones (ra_memory_fail_at(),
  * of which a plugin has its own). */
 typedef size_t emulation_fail_memory_fn(size_t n);
@@ -63,6 +68,7 @@ typedef struct emulation_counts {
     size_t half_products; /* those of them with factors of 16 bits */
     size_t fills, uploads, downloads;
     size_t bytes_up, bytes_down;
+    size_t bytes_through; /* of these, copied by the host between the caller's memory and a buffer */
 } emulation_counts;
 typedef emulation_counts emulation_count_fn(void);
 #define EMULATION_COUNT "emulation_count"

@@ -11,7 +11,8 @@ enum { THREADS = 64, BYTES = THREADS * sizeof(float) };
 
 /* What the mistakes are made with. */
 struct scene {
-    cudaStream_t stream;
+    cudaStream_t stream, beside;
+    cudaEvent_t event;
     float *device, *pinned;
     float ordinary[THREADS];
 };
@@ -266,6 +267,61 @@ static void nothing_wrong(scene *s) {
     download(s, true, true, &first);
     if (first != 1 || s->pinned[THREADS - 1] != 0) emulation_fault("a right program got a wrong answer");
 }
+
+/* Numbers go up on one stream, and a kernel on another one uses them: each waits for the other, the copy because the
+ * kernel may still read the numbers before. */
+enum { COPY_WAITS = 1, KERNEL_WAITS = 2, EARLY_EVENT = 4, ROUNDS = 12 };
+
+static void follow(const scene *s, cudaStream_t later, cudaStream_t earlier) {
+    (void)cudaEventRecord(s->event, earlier);
+    (void)cudaStreamWaitEvent(later, s->event, 0);
+}
+
+static void copy_beside(scene *s, int waits) {
+    float *numbers = s->pinned, *answers = s->pinned + THREADS / 2;
+    for (int i = 0; i < ROUNDS; i++) {
+        numbers[i] = (float)i;
+        if (waits & COPY_WAITS) follow(s, s->beside, s->stream);
+        if (waits & EARLY_EVENT) (void)cudaEventRecord(s->event, s->beside);
+        (void)cudaMemcpyAsync(s->device + 1, &numbers[i], sizeof(float), cudaMemcpyHostToDevice, s->beside);
+        if (waits & EARLY_EVENT) (void)cudaStreamWaitEvent(s->stream, s->event, 0);
+        if (waits & KERNEL_WAITS) follow(s, s->stream, s->beside);
+        start(s, 1, 1, plant_read_at, (const float *)s->device, 1, s->device);
+        (void)cudaMemcpyAsync(&answers[i], s->device, sizeof(float), cudaMemcpyDeviceToHost, s->stream);
+        if (i % 2) wait(s); /* two rounds at once */
+    }
+    (void)cudaStreamSynchronize(s->beside);
+    for (int i = 0; i < ROUNDS; i++)
+        if (answers[i] != (float)i)
+            emulation_fault("a kernel and a copy that should have waited for each other");
+}
+static void kernel_does_not_wait(scene *s) {
+    copy_beside(s, COPY_WAITS);
+}
+static void copy_does_not_wait(scene *s) {
+    copy_beside(s, KERNEL_WAITS);
+}
+static void early_event(scene *s) {
+    copy_beside(s, COPY_WAITS | EARLY_EVENT);
+}
+static void both_wait(scene *s) {
+    copy_beside(s, COPY_WAITS | KERNEL_WAITS);
+    float *numbers = s->pinned; /* an event of nothing, and one of a stream that is gone */
+    cudaStream_t other = NULL;
+    cudaEvent_t fresh = NULL;
+    (void)cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking);
+    (void)cudaEventCreateWithFlags(&fresh, cudaEventDisableTiming);
+    (void)cudaStreamWaitEvent(s->stream, fresh, 0);
+    numbers[0] = 7;
+    (void)cudaMemcpyAsync(s->device + 1, numbers, sizeof(float), cudaMemcpyHostToDevice, other);
+    follow(s, s->stream, other);
+    (void)cudaStreamDestroy(other);
+    (void)cudaEventDestroy(fresh);
+    start(s, 1, 1, plant_read_at, (const float *)s->device, 1, s->device);
+    (void)cudaMemcpyAsync(numbers + 1, s->device, sizeof(float), cudaMemcpyDeviceToHost, s->stream);
+    wait(s);
+    if (numbers[1] != 7) emulation_fault("a right program got a wrong answer");
+}
 /* Nothing has happened without a wait: NaN. */
 static void missing_wait(scene *s) {
     float first;
@@ -302,6 +358,10 @@ static const struct {
     {"stream destroyed", stream_destroyed},
     {"leak", leak},
     {"missing wait", missing_wait},
+    {"copy and kernel wait", both_wait},
+    {"kernel does not wait for the copy", kernel_does_not_wait},
+    {"copy does not wait for the kernel", copy_does_not_wait},
+    {"event before the copy", early_event},
     {"nothing wrong", nothing_wrong},
     {"tree without barriers", tree_without_barriers},
     {"one buffer for two", one_buffer_for_two},
@@ -315,11 +375,15 @@ int emulation_plant(const char *fault) {
         if (strcmp(known.name, fault) != 0) continue;
         scene s = {};
         (void)cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking);
+        (void)cudaStreamCreateWithFlags(&s.beside, cudaStreamNonBlocking);
+        (void)cudaEventCreateWithFlags(&s.event, cudaEventDisableTiming);
         (void)cudaMalloc((void **)&s.device, BYTES);
         (void)cudaMallocHost((void **)&s.pinned, BYTES);
         known.make(&s);
         (void)cudaFree(s.device);
         (void)cudaFreeHost(s.pinned);
+        (void)cudaEventDestroy(s.event);
+        (void)cudaStreamDestroy(s.beside);
         (void)cudaStreamDestroy(s.stream);
         return 1;
     }

@@ -1,6 +1,10 @@
-/* Streams and what waits in them. Nothing that is asked of a stream happens before somebody waits for that
+/* Streams and what waits in them. Nothing that is asked of a stream happens before somebody waits for a
  * stream, for an event behind it, or frees memory (which waits for everything, as cudaFree() does): so the
- * lack of a wait shows. Streams know no order among each other.
+ * lack of a wait shows.
+ *
+ * Streams know no order among each other but that of cudaStreamWaitEvent(). When somebody waits for one, the work of the
+ * others happens as late as it may, as early as it may, or in between, task by task in a shuffled order: by turns, so
+ * that the lack of an event shows as well.
  *
  * An asynchronous copy wants pinned memory on the host's side. Until it has happened, the target of a
  * download holds NaN, and the source of an upload may not change: its bytes are compared with
@@ -22,17 +26,92 @@ struct emulation_event {
     size_t position;     /* the work before it */
 };
 
+/* Of a stream, for what another one does before a position. */
+typedef struct wait_task {
+    emulation_task task;
+    cudaStream_t stream; /* NULL: it is gone, and all its work is done */
+    size_t position;
+} wait_task;
+
+/* When the work of other streams is done that nobody waits for. */
+typedef enum order { LATE, EARLY, SHUFFLED, ORDERS } order;
+
 static struct emulation_stream *streams;
 static struct emulation_event *events;
+static int fixed_order = -1;
+static unsigned turns;
+static uint32_t shuffle = 1;
+
+__attribute__((visibility("default"))) emulation_stream_order_fn emulation_stream_order;
+
+void emulation_stream_order(int wanted) {
+    fixed_order = wanted;
+}
+
+/* ---- which is next ------------------------------------------------------------------------------------- */
+
+static void run_wait(emulation_task *task) {
+    free(task);
+}
+
+/* What the stream waits for now; NULL: nothing. */
+static const wait_task *unmet(const struct emulation_stream *stream) {
+    const wait_task *wait = (const wait_task *)(const void *)stream->first;
+    bool waits = wait && wait->task.run == run_wait && wait->stream;
+    return waits && wait->stream->done < wait->position ? wait : NULL;
+}
+
+static bool is_ready(const struct emulation_stream *stream) {
+    return stream->first && !unmet(stream);
+}
+
+static void run_first(cudaStream_t stream) {
+    emulation_task *task = stream->first;
+    stream->first = task->next;
+    if (!stream->first) stream->last = &stream->first;
+    stream->done++;
+    task->run(task);
+}
+
+/* And no more than that needs. */
+static void run_late(cudaStream_t stream, size_t position) {
+    while (stream->done < position) {
+        const wait_task *wait = unmet(stream);
+        if (wait) run_late(wait->stream, wait->position);
+        run_first(stream);
+    }
+}
+
+static void run_others(const struct emulation_stream *except) {
+    for (bool any = true; any;) {
+        any = false;
+        for (cudaStream_t stream = streams; stream; stream = stream->next)
+            for (; stream != except && is_ready(stream); any = true) run_first(stream);
+    }
+}
+
+/* One of those that are ready. What a stream waits for was asked for before, so one is ready while any has work. */
+static cudaStream_t any_ready(void) {
+    cudaStream_t chosen = NULL;
+    uint32_t seen = 0;
+    for (cudaStream_t stream = streams; stream; stream = stream->next) {
+        if (!is_ready(stream)) continue;
+        shuffle = shuffle * 1664525u + 1013904223u;
+        if ((shuffle >> 8) % ++seen == 0) chosen = stream;
+    }
+    return chosen;
+}
+
+static order order_of_turn(void) {
+    return fixed_order < 0 ? (order)(turns++ % ORDERS) : (order)fixed_order;
+}
 
 static void run_until(cudaStream_t stream, size_t position) {
-    while (stream->done < position && stream->first) {
-        emulation_task *task = stream->first;
-        stream->first = task->next;
-        if (!stream->first) stream->last = &stream->first;
-        stream->done++;
-        task->run(task);
-    }
+    if (stream->done >= position) return;
+    order now = order_of_turn();
+    if (now == EARLY) run_others(stream);
+    while (now == SHUFFLED && stream->done < position) run_first(any_ready());
+    run_late(stream, position);
 }
 
 void emulation_submit(cudaStream_t stream, emulation_task *task) {
@@ -43,7 +122,11 @@ void emulation_submit(cudaStream_t stream, emulation_task *task) {
 }
 
 void emulation_run_all(void) {
-    for (cudaStream_t stream = streams; stream; stream = stream->next) run_until(stream, stream->submitted);
+    order now = order_of_turn();
+    for (cudaStream_t stream; now == SHUFFLED && (stream = any_ready());) run_first(stream);
+    for (cudaStream_t stream = streams; stream && now == LATE; stream = stream->next)
+        run_late(stream, stream->submitted);
+    run_others(NULL);
 }
 
 static void check_stream(cudaStream_t stream, const char *what) {
@@ -95,6 +178,11 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     *place = stream->next;
     for (cudaEvent_t event = events; event; event = event->next)
         if (event->stream == stream) event->stream = NULL;
+    for (cudaStream_t other = streams; other; other = other->next)
+        for (emulation_task *task = other->first; task; task = task->next) {
+            wait_task *wait = (wait_task *)(void *)task;
+            if (task->run == run_wait && wait->stream == stream) wait->stream = NULL;
+        }
     free(stream);
     return emulation_end(code);
 }
@@ -120,6 +208,20 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
         event->position = stream->submitted;
     }
     return emulation_end(code);
+}
+
+/* For what the event stands for now; it may be recorded anew at once. */
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
+    cudaError_t code = emulation_begin();
+    check_stream(stream, "cudaStreamWaitEvent");
+    check_event(event, "cudaStreamWaitEvent");
+    if (flags != 0) emulation_fault("cudaStreamWaitEvent: flags that are not 0");
+    if (code != cudaSuccess || !event->stream) return emulation_end(code);
+    wait_task *wait = malloc(sizeof *wait);
+    if (!wait) emulation_fault("no memory for a wait");
+    *wait = (wait_task){{NULL, run_wait}, event->stream, event->position};
+    emulation_submit(stream, &wait->task);
+    return emulation_end(cudaSuccess);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {

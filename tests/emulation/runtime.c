@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -36,6 +37,13 @@ emulation_counts emulation_count(void) {
     emulation_counted = (emulation_counts){0};
     pthread_mutex_unlock(&lock);
     return counts;
+}
+
+/* The plugin's memcpy() (cuda_runtime_api.h). */
+void *emulation_copy_on_host(void *to, const void *from, size_t bytes);
+void *emulation_copy_on_host(void *to, const void *from, size_t bytes) {
+    __atomic_add_fetch(&emulation_counted.bytes_through, bytes, __ATOMIC_RELAXED);
+    return memcpy(to, from, bytes);
 }
 
 void emulation_fault(const char *format, ...) {

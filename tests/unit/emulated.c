@@ -29,6 +29,7 @@ static emulated open_plugin(const char *file) {
     find(device.library, EMULATION_MACHINE, &device.machine);
     find(device.library, EMULATION_SET_MEMORY, &device.set_memory);
     find(device.library, EMULATION_RUN_TWICE, &device.run_twice);
+    find(device.library, EMULATION_STREAM_ORDER, &device.stream_order);
     find(device.library, EMULATION_FAIL_MEMORY, &device.fail_memory);
     find(device.library, EMULATION_PLANT, &device.plant);
     find(device.library, EMULATION_COUNT, &device.count);

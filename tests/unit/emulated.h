@@ -14,6 +14,7 @@ typedef struct emulated {
     emulation_machine_fn *machine;
     emulation_set_memory_fn *set_memory;
     emulation_run_twice_fn *run_twice;
+    emulation_stream_order_fn *stream_order;
     emulation_fail_memory_fn *fail_memory;
     emulation_plant_fn *plant;
     emulation_count_fn *count;

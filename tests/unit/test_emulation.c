@@ -32,6 +32,10 @@ static const planted faults[] = {
     {"copy too long", "a copy to the device: bytes 0 to 257 of a block of 256 bytes"},
     {"source reused", "the source of a copy to the device changed before the copy was done"},
     {"missing wait", "an answer that nobody waited for"},
+    {"copy and kernel wait", ""},
+    {"kernel does not wait for the copy", "a kernel and a copy that should have waited for each other"},
+    {"copy does not wait for the kernel", "a kernel and a copy that should have waited for each other"},
+    {"event before the copy", "a kernel and a copy that should have waited for each other"},
     {"missing barrier", "kernel plant_rotate: its results depend on the order of its threads"},
     {"race of blocks", "kernel plant_same_place: its results depend on the order of its threads"},
     {"race in the middle", "kernel plant_middle: its results depend on the order of its threads"},
@@ -39,7 +43,7 @@ static const planted faults[] = {
     {"divergent exchange",
      "kernel plant_half_an_exchange, block (0,0): a barrier or an exchange that not all"},
     {"stream destroyed", "cudaStreamSynchronize: a stream that does not exist"},
-    {"leak", "not freed: 1 blocks of device memory, 1 of pinned memory, 1 streams"},
+    {"leak", "not freed: 1 blocks of device memory, 1 of pinned memory, 2 streams, 1 events"},
 };
 enum { FAULTS = sizeof faults / sizeof *faults };
 
