@@ -34,7 +34,7 @@
 
 #include "ra_tensor.h"
 
-enum { RA_BACKEND_API_VERSION = 10 };
+enum { RA_BACKEND_API_VERSION = 11 };
 
 typedef struct ra_backend_options {
     size_t threads; /* CPU threads, including the caller's; 0: one per core */
@@ -159,6 +159,8 @@ typedef struct ra_backend_ops {
     /* Memory and streams, as the calls below describe them. */
     ra_status (*allocate)(void *self, size_t bytes, void **memory, ra_error *err);
     void (*deallocate)(void *self, void *memory);
+    ra_status (*host_allocate)(void *self, size_t bytes, void **memory, ra_error *err);
+    void (*host_deallocate)(void *self, void *memory);
     ra_status (*memory)(void *self, size_t *available, size_t *total, ra_error *err);
     ra_status (*stream_new)(void *self, ra_backend_stream **stream, ra_error *err);
     void (*stream_free)(void *self, ra_backend_stream *stream);
@@ -276,6 +278,17 @@ static inline void ra_backend_deallocate(const ra_backend *backend, void *memory
     backend->ops->deallocate(backend->self, memory);
 }
 
+/* *memory <- bytes of the host's memory, uninitialized, which copies of this backend read and write where they are. From
+ * and to other memory of the host, a copy to or from a device goes through a buffer. It is slow to allocate: keep it.
+ * Where backend memory is the host's, it is ordinary memory. host_deallocate(NULL) is fine. */
+static inline ra_status ra_backend_host_allocate(const ra_backend *backend, size_t bytes, void **memory,
+                                                 ra_error *err) {
+    return backend->ops->host_allocate(backend->self, bytes, memory, err);
+}
+static inline void ra_backend_host_deallocate(const ra_backend *backend, void *memory) {
+    backend->ops->host_deallocate(backend->self, memory);
+}
+
 /* *available <- bytes that could be allocated now, *total <- bytes of the device; SIZE_MAX for both where
  * backend memory is host memory. */
 static inline ra_status ra_backend_memory(const ra_backend *backend, size_t *available, size_t *total,
@@ -297,8 +310,8 @@ static inline void ra_stream_free(ra_stream stream) {
 }
 
 /* Asynchronous copies. A download is there after synchronize(), which waits for the stream and reports the
- * failures of what ran on it, or after an operation on the stream that waits for it. An upload has read ordinary memory when it returns; memory that the caller has
- * pinned must stay unchanged until synchronize(). */
+ * failures of what ran on it, or after an operation on the stream that waits for it. An upload has read ordinary memory when it returns; memory of
+ * ra_backend_host_allocate(), or that the caller has pinned, must stay unchanged until synchronize(). */
 static inline ra_status ra_stream_upload(ra_stream stream, void *device, const void *host, size_t bytes,
                                          ra_error *err) {
     return stream.backend->ops->upload(stream.backend->self, stream.own, device, host, bytes, err);

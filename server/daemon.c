@@ -138,6 +138,7 @@ static ra_status load(parts *self, ra_error *err) {
     RA_TRY(ra_backend_reserve(self->shares.pool_threads + self->shares.io_threads + COMPUTATIONS_AT_ONCE +
                                   COMPARISONS_AT_ONCE,
                               err));
+    RA_TRY(replies_new(self->backend, &self->state.replies, err));
     ra_log(RA_LOG_INFO, "rasaed %s, device %s", RA_VERSION, ra_backend_name(self->backend));
     if (chosen->state) RA_TRY(store_new(chosen->state, &self->state.changes, err));
     registry_options from = {.backend = self->backend,
@@ -215,7 +216,8 @@ static ra_status start_compute(parts *self, ra_error *err) {
                                .queue = chosen->max_queue,
                                .fewer = fewer,
                                .context = state};
-    batcher_options joining = {.slots = COMPUTATIONS_AT_ONCE,
+    batcher_options joining = {.backend = self->backend,
+                               .slots = COMPUTATIONS_AT_ONCE,
                                .max_batch = chosen->max_batch,
                                .delay_us = (unsigned)chosen->batch_delay_us,
                                .under_way = under_way,
@@ -361,6 +363,7 @@ static void stop(parts *self) {
         _exit(stop_status());
     }
     batcher_free(self->state.batcher);
+    replies_free(self->state.replies);
     registry_free(self->state.dictionaries);
     store_free(self->state.changes);
     metrics_free(self->state.metrics);

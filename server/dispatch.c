@@ -333,6 +333,7 @@ static void answer(void *context, http_request *request, http_response *response
     response->close |= atomic_load(&call.server->draining);
     set_labels_release(call.labels);
     served_release(call.dictionary);
+    reply_block_give(call.block);
     scratch_trim();
 }
 

@@ -14,6 +14,13 @@ ra_status ra_host_allocate(void *self, size_t bytes, void **memory, ra_error *er
     return RA_OK;
 }
 
+ra_status ra_host_plain_allocate(void *self, size_t bytes, void **memory, ra_error *err) {
+    (void)self;
+    *memory = ra_malloc(bytes, 1);
+    if (!*memory) RA_FAIL_MEMORY(err, "memory of the host", bytes);
+    return RA_OK;
+}
+
 void ra_host_deallocate(void *self, void *memory) {
     (void)self;
     ra_free(memory);

@@ -25,6 +25,7 @@ typedef struct api_call {
     set_labels
         *labels;  /* of the dictionary, those that were set, as they were when the call began; NULL: none */
     size_t index; /* {i} in the pattern, not yet compared with anything */
+    struct reply_block *block; /* where its numbers are, if forms_reply_numbers() gave it one */
     bool encodes; /* the model of the Open Inference Protocol that the path names is the one that encodes */
     bool brief;   /* it will soon be in the batcher, where others may wait for it (cost.h) */
 } api_call;

@@ -133,7 +133,7 @@ static ra_status write_json(api_call *call, const edit_request *request, const f
 static ra_status run(api_call *call, const edit_request *request, ra_error *err) {
     size_t rows = request->inputs.rows, d = request->inputs.cols, count = request->count;
     float *outputs;
-    RA_TRY(scratch_numbers(rows * (d + 2 * count), &outputs, err));
+    RA_TRY(forms_reply_numbers(call, rows * (d + 2 * count), &outputs, err));
     float *before = outputs + rows * d, *after = before + rows * count;
     computation wanted = {.kind = COMPUTE_EDIT,
                           .x = request->inputs.data,

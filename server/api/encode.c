@@ -12,7 +12,7 @@
 static ra_status reconstruct(api_call *call, const ra_codes *codes, ra_error *err) {
     float *x_hat;
     size_t d = api_info(call)->dimensions, numbers = codes->rows * d;
-    RA_TRY(scratch_numbers(numbers, &x_hat, err));
+    RA_TRY(forms_reply_numbers(call, numbers, &x_hat, err));
     computation wanted = {.kind = COMPUTE_RECONSTRUCT, .codes = codes, .x_hat = x_hat};
     RA_TRY(api_compute(call, &wanted, err));
     RA_TRY(api_check_finite("reconstructions", x_hat, numbers, err));

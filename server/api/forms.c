@@ -235,11 +235,44 @@ ra_status forms_reply_tensors(api_call *call, const tensor_list *list, ra_error 
     return RA_OK;
 }
 
+/* Sends the numbers of call->block from where they are. */
+static ra_status send_block(api_call *call, const ra_tensor *tensor, ra_error *err) {
+    http_response *response = call->response;
+    tensor_list list = {1, {*tensor}};
+    void *header = NULL;
+    size_t size = 0;
+    if (call->request->reply_form == FORM_NPY) {
+        RA_TRY(ra_npy_header(tensor, &header, &size, err));
+        text_append(&response->body, header, size);
+        ra_free(header);
+    } else {
+        describe_raw(call, &list);
+    }
+    begin(call);
+    response->tail = (http_tail){.data = tensor->data,
+                                 .size = ra_tensor_bytes(tensor),
+                                 .release = reply_block_give,
+                                 .owner = call->block};
+    call->block = NULL;
+    return api_check_size(response->body.size + response->tail.size, err);
+}
+
+ra_status forms_reply_numbers(api_call *call, size_t count, float **values, ra_error *err) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, sizeof **values, &bytes) || bytes < REPLIES_LEAST_BYTES ||
+        !call->server->replies)
+        return scratch_numbers(count, values, err);
+    RA_TRY(replies_take(call->server->replies, bytes, &call->block, err));
+    *values = call->block->data;
+    return RA_OK;
+}
+
 ra_status forms_reply_matrix(api_call *call, const char *key, const float *values, size_t rows, size_t cols,
                              ra_error *err) {
     if (call->request->reply_form != FORM_JSON) {
         tensor_list list = {1, {ra_tensor_2d(RA_F32, values, rows, cols)}};
-        return forms_reply_tensors(call, &list, err);
+        bool in_block = call->block && call->block->data == values;
+        return in_block ? send_block(call, &list.at[0], err) : forms_reply_tensors(call, &list, err);
     }
     text *out = api_json(call);
     json_object(out, NULL);

@@ -30,6 +30,10 @@ ra_status forms_tensors(const api_call *call, size_t width, tensor_list *list, r
 
 /* ---- replies ------------------------------------------------------------------------------------------- */
 
+/* *values <- room for so many numbers of the reply, until the end of the call: many are in memory of their own
+ * (serving/replies.h), from where forms_reply_matrix() sends them as they are. */
+ra_status forms_reply_numbers(api_call *call, size_t count, float **values, ra_error *err);
+
 /* {"<key>":[[...], ...]} or one tensor [rows, cols]. RA_ERR_TOO_LARGE, see api_check_reply(). */
 ra_status forms_reply_matrix(api_call *call, const char *key, const float *values, size_t rows, size_t cols,
                              ra_error *err);

@@ -6,6 +6,7 @@
  * its clients unpack; the header says where the JSON ends before packing.
  */
 #include "api/codes.h"
+#include "api/forms.h"
 #include "codec/negotiate.h"
 #include "codec/oip/reply.h"
 #include "codec/oip/request.h"
@@ -23,10 +24,10 @@ static ra_status parse(const api_call *call, oip_infer_request *infer, ra_error 
                            call->server->max_rows, infer, err);
 }
 
-static ra_status reconstruct(const api_call *call, const ra_codes *codes, float **x_hat, ra_error *err) {
+static ra_status reconstruct(api_call *call, const ra_codes *codes, float **x_hat, ra_error *err) {
     size_t numbers = codes->rows * api_info(call)->dimensions;
     RA_TRY(api_check_size(numbers * sizeof(float), err));
-    RA_TRY(scratch_numbers(numbers, x_hat, err));
+    RA_TRY(forms_reply_numbers(call, numbers, x_hat, err));
     computation wanted = {.kind = COMPUTE_RECONSTRUCT, .codes = codes, .x_hat = *x_hat};
     RA_TRY(api_compute(call, &wanted, err));
     return api_check_finite(OIP_OUTPUT_NAME, *x_hat, numbers, err);

@@ -15,6 +15,7 @@
 #include "serving/rows.h"
 #include "serving/registry/registry.h"
 #include "serving/reloader.h"
+#include "serving/replies.h"
 #include "settings/ledger.h"
 #include "telemetry/metrics.h"
 
@@ -36,6 +37,7 @@ typedef struct rasaed {
     auth_scope metrics_access; /* the key that AUTH_METRICS stands for */
     compute *compute;          /* threads for heavy requests; NULL: I/O threads answer everything */
     reloader *reloader;        /* loads, unloads and frees; there when `compute` is */
+    replies *replies;          /* memory of large replies; NULL: they are copied */
     batcher *batcher;          /* joins the computations of several requests; NULL: nothing is joined */
     device_watch device;       /* the device of the dictionaries */
     bool has_admin;            /* there is a second address, for administration */

@@ -109,7 +109,7 @@ static ra_status check(const api_call *call, const steer_request *request, ra_er
 static ra_status run(api_call *call, const steer_request *request, ra_error *err) {
     float *outputs;
     size_t rows = request->inputs.rows, d = request->inputs.cols;
-    RA_TRY(scratch_numbers(rows * d, &outputs, err));
+    RA_TRY(forms_reply_numbers(call, rows * d, &outputs, err));
     computation wanted = {.kind = COMPUTE_STEER,
                           .x = request->inputs.data,
                           .rows = rows,

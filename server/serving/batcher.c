@@ -56,7 +56,8 @@ typedef struct entry_group {
 typedef struct slot {
     ra_workspace *workspace;
     ra_codes codes;
-    float *numbers;
+    const ra_backend *backend;
+    float *numbers;  /* memory of its copies */
     size_t capacity; /* of numbers */
     size_t *ids;
     size_t result_capacity; /* of ids */
@@ -115,22 +116,30 @@ static size_t rows_of(const computation *wanted) {
     return wanted->kind == COMPUTE_RECONSTRUCT ? wanted->codes->rows : wanted->rows;
 }
 
+static void free_numbers(slot *own) {
+    if (own->backend)
+        ra_backend_host_deallocate(own->backend, own->numbers);
+    else
+        ra_free(own->numbers);
+    own->numbers = NULL;
+    own->capacity = 0;
+}
+
 static ra_status reserve(slot *own, size_t count, ra_error *err) {
+    void *grown = NULL;
     if (count <= own->capacity) return RA_OK;
-    float *grown = ra_malloc(count, sizeof *grown);
-    if (!grown) RA_FAIL_MEMORY(err, "a joined computation", count * sizeof *grown);
-    ra_free(own->numbers);
+    free_numbers(own);
+    if (own->backend)
+        RA_TRY(ra_backend_host_allocate(own->backend, count * sizeof *own->numbers, &grown, err));
+    else if (!(grown = ra_malloc(count, sizeof *own->numbers)))
+        RA_FAIL_MEMORY(err, "a joined computation", count * sizeof *own->numbers);
     own->numbers = grown;
     own->capacity = count;
     return RA_OK;
 }
 
 static void trim(slot *own) {
-    if (own->capacity > KEPT_BYTES / sizeof *own->numbers) {
-        ra_free(own->numbers);
-        own->numbers = NULL;
-        own->capacity = 0;
-    }
+    if (own->capacity > KEPT_BYTES / sizeof *own->numbers) free_numbers(own);
     if (own->result_capacity > KEPT_BYTES / sizeof *own->ids) {
         ra_free(own->ids);
         own->ids = NULL;
@@ -496,10 +505,12 @@ ra_status batcher_run(batcher *queue, const computation *wanted, ra_error *err) 
 
 /* ---- before the first request -------------------------------------------------------------------------- */
 
-static ra_status warm(slot *own, const ra_model *model, size_t rows, float *x, ra_error *err) {
+static ra_status warm(slot *own, const ra_model *model, size_t rows, ra_error *err) {
     const ra_model_info *info = ra_model_get_info(model);
     size_t id;
     float score;
+    RA_TRY(reserve(own, rows * info->dimensions, err));
+    float *x = own->numbers;
     for (size_t i = 0; i < rows * info->dimensions; i++) x[i] = 1;
     if (info->has_encoder) RA_TRY(ra_model_encode(model, own->workspace, x, rows, &own->codes, err));
     RA_TRY(ra_codes_reserve(&own->codes, rows, info->concepts, rows, err));
@@ -514,11 +525,9 @@ static ra_status warm(slot *own, const ra_model *model, size_t rows, float *x, r
 
 void batcher_warm(batcher *queue, const ra_model *model) {
     size_t rows = queue->options.max_batch ? queue->options.max_batch : 1;
-    float *x = ra_malloc(rows * ra_model_get_info(model)->dimensions, sizeof *x);
-    ra_status status = x ? RA_OK : RA_ERR_MEMORY;
+    ra_status status = RA_OK;
     for (size_t i = 0; i < queue->options.slots && status == RA_OK; i++)
-        status = warm(&queue->slots[i], model, rows, x, NULL);
-    ra_free(x);
+        status = warm(&queue->slots[i], model, rows, NULL);
 }
 
 void batcher_fewer(batcher *queue) {
@@ -541,6 +550,7 @@ static ra_status make_slots(batcher *queue, ra_error *err) {
     if (!queue->slots) RA_FAIL(err, RA_ERR_MEMORY, "out of memory: the slots of the batcher");
     for (size_t i = 0; i < queue->options.slots; i++) {
         RA_TRY(ra_workspace_new(&queue->slots[i].workspace, err));
+        queue->slots[i].backend = queue->options.backend;
         queue->slots[i].next = queue->free;
         queue->free = &queue->slots[i];
     }
@@ -570,7 +580,7 @@ void batcher_free(batcher *queue) {
     for (size_t i = 0; queue->slots && i < queue->options.slots; i++) {
         ra_workspace_free(queue->slots[i].workspace);
         ra_codes_release(&queue->slots[i].codes);
-        ra_free(queue->slots[i].numbers);
+        free_numbers(&queue->slots[i]);
         ra_free(queue->slots[i].ids);
     }
     ra_free(queue->slots);

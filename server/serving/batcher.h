@@ -70,7 +70,9 @@ ra_status computation_run(const computation *wanted, ra_workspace *workspace, ra
 typedef struct batcher batcher;
 
 typedef struct batcher_options {
-    size_t slots;      /* computations at once, at least 1; each may use all threads of the backend */
+    ra_backend
+        *backend; /* that copies joined inputs and results (ra_backend_host_allocate()); NULL: none does */
+    size_t slots; /* computations at once, at least 1; each may use all threads of the backend */
     size_t max_batch;  /* the most rows that are joined; a larger request is computed alone */
     unsigned delay_us; /* how long a computation that could start waits for others to join it */
     /* How many brief requests have a thread. Those that are not in batcher_run() will be in a moment, and a computation

@@ -84,6 +84,23 @@ void cuda_deallocate(void *self, void *memory) {
     (void)cuda_check(context, cudaFree(memory), "freeing an array", NULL);
 }
 
+/* Pinned: the device reads and writes it by itself. */
+ra_status cuda_host_allocate(void *self, size_t bytes, void **memory, ra_error *err) {
+    cuda_context *context = self;
+    void *fresh = NULL;
+    RA_TRY(cuda_select(context, err));
+    RA_TRY(cuda_check(context, cudaMallocHost(&fresh, bytes ? bytes : 1), "making memory for copies", err));
+    *memory = fresh;
+    return RA_OK;
+}
+
+void cuda_host_deallocate(void *self, void *memory) {
+    cuda_context *context = self;
+    if (!memory) return;
+    (void)cudaSetDevice(context->ordinal);
+    (void)cuda_check(context, cudaFreeHost(memory), "freeing memory for copies", NULL);
+}
+
 /* Memory that other programs use on this device is not available. */
 ra_status cuda_memory(void *self, size_t *available, size_t *total, ra_error *err) {
     cuda_context *context = self;

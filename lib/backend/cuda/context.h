@@ -114,6 +114,8 @@ ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *er
 void cuda_close(void *self);
 ra_status cuda_allocate(void *self, size_t bytes, void **memory, ra_error *err);
 void cuda_deallocate(void *self, void *memory);
+ra_status cuda_host_allocate(void *self, size_t bytes, void **memory, ra_error *err);
+void cuda_host_deallocate(void *self, void *memory);
 ra_status cuda_memory(void *self, size_t *available, size_t *total, ra_error *err);
 
 /* sums.c: n doubles of the device in host memory; waits, unless that is deferred */

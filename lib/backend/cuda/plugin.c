@@ -34,6 +34,8 @@ const ra_backend_ops *ra_backend_plugin_ops(void) {
         .close = cuda_close,
         .allocate = cuda_allocate,
         .deallocate = cuda_deallocate,
+        .host_allocate = cuda_host_allocate,
+        .host_deallocate = cuda_host_deallocate,
         .memory = cuda_memory,
         .stream_new = cuda_stream_new,
         .stream_free = cuda_stream_free,

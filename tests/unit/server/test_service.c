@@ -7,6 +7,7 @@
 #include "dispatch.h"
 #include "model_files.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -174,6 +175,91 @@ START_TEST(test_a_lost_device_is_no_longer_ready) {
 }
 END_TEST
 
+/* "{"latents":[[1,0,0,2,0,0],...]}", the caller's to free */
+static char *many_latents(size_t rows) {
+    text body = {0};
+    text_string(&body, "{\"latents\":[");
+    for (size_t row = 0; row < rows; row++)
+        text_format(&body, "%s[%zu,0,0,2,0,%g]", row ? "," : "", row % 7 + 1, (double)(row % 3));
+    text_string(&body, "]}");
+    return text_detach(&body, NULL);
+}
+
+/* With memory for replies, the host copies the numbers once less when it prints them, and twice less when it does not. */
+enum { MANY_ROWS = 5000, MANY_BYTES = MANY_ROWS * FILE_D * sizeof(float) };
+static const struct {
+    const char *target;
+    bool in_place;
+} large[] = {{"/v1/dictionaries/m/reconstruct?format=raw", true},
+             {"/v1/dictionaries/m/reconstruct?format=npy", true},
+             {"/v1/dictionaries/m/reconstruct", false}};
+enum { LARGE = sizeof large / sizeof *large };
+
+typedef struct large_reply {
+    const emulated *device;
+    const char *body;
+    text sent[LARGE];
+    size_t through[LARGE], in_place[LARGE]; /* bytes that the plugin copied; those that are not in the body */
+} large_reply;
+
+/* On a thread that ends, so that its stream ends before the device. */
+static void *ask_for_large_replies(void *context) {
+    large_reply *reply = context;
+    for (size_t i = 0; i < LARGE; i++) {
+        (void)reply->device->count();
+        http_exchange *exchange = ask("POST", large[i].target, reply->body);
+        const http_response *response = &exchange->response;
+        ck_assert_int_eq(response->status, 200);
+        reply->through[i] = reply->device->count().bytes_through;
+        reply->in_place[i] = response->tail.size;
+        RA_UNINITIALIZED http_piece pieces[HTTP_PIECES];
+        for (size_t j = 0, count = http_response_pieces(response, pieces); j < count; j++)
+            text_append(&reply->sent[i], pieces[j].data, pieces[j].size);
+        http_exchange_give(exchange);
+    }
+    return NULL;
+}
+
+START_TEST(test_a_large_reply_is_sent_from_where_it_was_computed) {
+    emulated device = emulated_open();
+    ra_backend *backend = NULL;
+    model_file file = {0};
+    char *body = many_latents(MANY_ROWS);
+    large_reply replied[2] = {{.device = &device, .body = body}, {.device = &device, .body = body}};
+    device.run_twice(false);
+    ra_ok(ra_backend_open("cuda-emulated", NULL, &backend, &err));
+    model_file_artifact(&file);
+    ra_ok(registry_new(&(registry_options){.backend = backend}, &server.dictionaries, &err));
+    ra_ok(registry_add(server.dictionaries, "m", model_file_write(&file, "m.safetensors"), &err));
+    model_file_release(&file);
+    server.max_rows = MANY_ROWS;
+    service = dispatch_service(&server);
+    for (int with = 0; with < 2; with++) {
+        pthread_t thread;
+        if (with) ra_ok(replies_new(backend, &server.replies, &err));
+        ck_assert_int_eq(pthread_create(&thread, NULL, ask_for_large_replies, &replied[with]), 0);
+        ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    }
+    for (size_t i = 0; i < LARGE; i++) {
+        text *without = &replied[0].sent[i], *sent = &replied[1].sent[i];
+        ck_assert_uint_eq(replied[0].through[i] - replied[1].through[i], MANY_BYTES);
+        ck_assert_uint_eq(replied[0].in_place[i], 0);
+        ck_assert_uint_eq(replied[1].in_place[i], large[i].in_place ? MANY_BYTES : 0);
+        ck_assert_uint_eq(sent->size, without->size);
+        ck_assert_mem_eq(sent->data, without->data, sent->size);
+        text_release(without);
+        text_release(sent);
+    }
+    replies_free(server.replies);
+    server.replies = NULL;
+    server.max_rows = 16;
+    ra_free(body);
+    stop();
+    ra_backend_release(backend);
+    emulated_close(&device);
+}
+END_TEST
+
 START_TEST(test_a_k_above_the_number_of_atoms_is_all_of_them) {
     start();
     expect("GET", "/v1/dictionaries/m/atoms/0/neighbors?k=5", NULL, 200, "neighbors");
@@ -213,5 +299,6 @@ END_TEST
 
 TEST_CASES(service, test_every_route_answers, test_labels_come_through,
            test_a_draining_server_says_so_and_ends_connections, test_a_lost_device_is_no_longer_ready,
+           test_a_large_reply_is_sent_from_where_it_was_computed,
            test_a_k_above_the_number_of_atoms_is_all_of_them)
 TEST_CASES_LOOP(service_memory, 30, GOOD, test_any_allocation_may_fail)

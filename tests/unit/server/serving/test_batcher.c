@@ -15,6 +15,7 @@ enum { CONCEPTS = 6, WIDTH = 4, CLIENTS = 8, ROUNDS = 40 };
 
 static ra_model *model;
 static batcher *shared;
+static ra_backend *copies; /* which allocates joined numbers; NULL: none does */
 static atomic_size_t computations, most_requests, most_rows;
 
 static void note(void *context, size_t requests, size_t rows) {
@@ -38,7 +39,8 @@ static void start(size_t max_batch, unsigned delay_us) {
     model = open_model();
     ck_assert_uint_eq(ra_model_get_info(model)->concepts, CONCEPTS);
     ck_assert_uint_eq(ra_model_get_info(model)->dimensions, WIDTH);
-    batcher_options options = {.slots = 2, .max_batch = max_batch, .delay_us = delay_us, .joined = note};
+    batcher_options options = {
+        .backend = copies, .slots = 2, .max_batch = max_batch, .delay_us = delay_us, .joined = note};
     ra_ok(batcher_new(&options, &shared, &err));
     atomic_store(&computations, 0);
     atomic_store(&most_requests, 0);
@@ -125,12 +127,14 @@ static void run_clients(void *(*client)(void *)) {
 
 START_TEST(test_everyone_gets_their_own_part) {
     bool waits = _i / MODEL_DEVICES;
-    (void)model_on_device(_i);
+    copies = device_open_named(model_on_device(_i), &(ra_backend_options){.threads = 1});
     start(64, waits ? 300 : 0);
     run_clients(work);
     ck_assert_uint_ge(atomic_load(&computations), 1);
     if (waits) ck_assert_uint_gt(atomic_load(&most_requests), 1);
     stop();
+    ra_backend_release(copies);
+    copies = NULL;
 }
 END_TEST
 
