@@ -5,7 +5,9 @@ A program looks for a plugin beside itself, so each case has a folder with a cop
 CUDA plugin over an emulated device (tests/emulation), and with the real plugin where it has been built."""
 
 import os
+import re
 import shutil
+import subprocess
 import unittest
 
 import support
@@ -70,6 +72,14 @@ class Device(Case):
         sentence = self.bad(1, "cuda", *WORDS, "--device", "cuda", "--output", self.path("x.npy"))
         self.assertRegex(sentence, "no NVIDIA driver|no GPU that it can use|the NVIDIA driver supports")
         self.check_auto_is_the_cpu()
+
+    @unittest.skipUnless(os.path.exists(REAL) and shutil.which("readelf"), "built without nvcc")
+    def test_what_the_plugin_needs(self):
+        """Nothing but the C library: it brings its CUDA runtime and needs none of C++. It looks for cuBLAS beside itself and in
+        the toolkit of the machine that it is on, not of the one that built it."""
+        listed = subprocess.run(["readelf", "-d", REAL], check=True, capture_output=True, text=True).stdout
+        self.assertLessEqual(set(re.findall(r"Shared library: \[([a-z-]*)", listed)), {"libc", "ld-linux-x", "libm", "libdl", "libpthread", "librt"})
+        self.assertEqual(re.findall(r"(?:RUNPATH|RPATH).*\[(.*)\]", listed), ["$ORIGIN:/usr/local/cuda/lib64"])
 
 
 if __name__ == "__main__":

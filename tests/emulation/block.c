@@ -310,6 +310,7 @@ cudaError_t emulation_launch(cudaStream_t stream, emulation_kernel *which, bool 
         return emulation_end(code);
     }
     emulation_counted.launches++;
+    if (which->grid.x > emulation_counted.most_blocks) emulation_counted.most_blocks = which->grid.x;
     which->task.run = run_kernel;
     emulation_submit(stream, &which->task);
     return emulation_end(cudaSuccess);

@@ -64,6 +64,7 @@ typedef size_t emulation_fail_memory_fn(size_t n);
 typedef struct emulation_counts {
     size_t waits;         /* for a stream, or for what a stream has done by some moment */
     size_t launches;      /* of kernels */
+    size_t most_blocks;   /* of one of them, along x */
     size_t products;      /* of cuBLAS */
     size_t half_products; /* those of them with factors of 16 bits */
     size_t fills, uploads, downloads;

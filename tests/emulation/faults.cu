@@ -72,6 +72,22 @@ extern "C" __global__ void plant_tree(float *x, bool barrier) {
 }
 
 /* One buffer for two rounds: who is fast writes the second while others read the first. */
+template <int rounds> static __device__ void one_buffer(float *x, bool two) {
+    __shared__ float held[2][THREADS / 32];
+    for (unsigned round = 0; round < rounds; round++) {
+        float *buffer = held[two ? round % 2 : 0];
+        if (threadIdx.x % 32 == 0) buffer[threadIdx.x / 32] = (float)round;
+        __syncthreads();
+        float sum = 0;
+        for (unsigned w = 0; w < THREADS / 32; w++) sum += buffer[w];
+        if (round == rounds - 1) x[threadIdx.x] = sum;
+    }
+}
+extern "C" __global__ void plant_in_template(float *x, bool two) {
+    one_buffer<4>(x, two);
+}
+
+/* The same with shared memory that is not in a template, which the compiler puts elsewhere. */
 extern "C" __global__ void plant_one_buffer(float *x, bool two) {
     __shared__ float held[2][THREADS / 32];
     for (unsigned round = 0; round < 4; round++) {
@@ -113,6 +129,21 @@ extern "C" __global__ void plant_wide_load(float *x, int from) {
     if (threadIdx.x) return;
     four wide = *reinterpret_cast<const four *>(x + from);
     *reinterpret_cast<four *>(x + 8) = wide;
+}
+
+/* A GPU rounds once. */
+extern "C" __global__ void plant_fused(float *x) {
+    if (threadIdx.x == 0) x[0] = x[1] * x[2] - x[3];
+}
+
+/* The sum of what is in shared memory when a block begins. */
+template <int n> static __device__ void add_held(float *x) {
+    __shared__ float held[n];
+    for (int i = 0; i < n; i++) *x += held[i];
+    held[0] = 1;
+}
+extern "C" __global__ void plant_uninitialized(float *x) {
+    if (threadIdx.x == 0) add_held<2>(x);
 }
 
 extern "C" __global__ void plant_half_a_barrier() {
@@ -218,6 +249,20 @@ static void one_buffer_for_two(scene *s) {
     twice(s, 1, plant_one_buffer, true);
     twice(s, 1, plant_one_buffer, false);
 }
+static void one_buffer_in_a_template(scene *s) {
+    twice(s, 1, plant_in_template, true);
+    twice(s, 1, plant_in_template, false);
+}
+static void uninitialized(scene *s) {
+    for (int i = 0; i < 2; i++) {
+        (void)cudaMemsetAsync(s->device, 0, BYTES, s->stream);
+        start(s, 1, 1, plant_uninitialized, s->device);
+    }
+    (void)cudaMemcpyAsync(s->pinned, s->device, BYTES, cudaMemcpyDeviceToHost, s->stream);
+    wait(s);
+    if (s->pinned[0] != s->pinned[0])
+        emulation_fault("a kernel that read shared memory before it was written");
+}
 static void histogram_without_atomics(scene *s) {
     twice(s, 1, plant_histogram, true);
     twice(s, 1, plant_histogram, false);
@@ -232,6 +277,16 @@ static void misaligned(scene *s) {
     wait(s);
     start(s, 1, THREADS, plant_wide_load, s->device, 1);
     wait(s);
+}
+static void fused(scene *s) { /* (1 + e)^2 - (1 + 2 e) */
+    const float numbers[] = {0, 1 + 0x1p-12f, 1 + 0x1p-12f, 1 + 0x1p-11f};
+    memcpy(s->pinned, numbers, sizeof numbers);
+    (void)cudaMemcpyAsync(s->device, s->pinned, sizeof numbers, cudaMemcpyHostToDevice, s->stream);
+    start(s, 1, 1, plant_fused, s->device);
+    wait(s);
+    (void)cudaMemcpyAsync(s->pinned, s->device, sizeof numbers, cudaMemcpyDeviceToHost, s->stream);
+    wait(s);
+    if (s->pinned[0] != 0) emulation_fault("a multiplication and an addition that are rounded once");
 }
 static void divergent_barrier(scene *s) {
     start(s, 1, THREADS, plant_half_a_barrier);
@@ -365,9 +420,12 @@ static const struct {
     {"nothing wrong", nothing_wrong},
     {"tree without barriers", tree_without_barriers},
     {"one buffer for two", one_buffer_for_two},
+    {"one buffer in a template", one_buffer_in_a_template},
+    {"uninitialized shared memory", uninitialized},
     {"histogram without atomics", histogram_without_atomics},
     {"sum without atomics", sum_without_atomics},
     {"misaligned", misaligned},
+    {"fused", fused},
 };
 
 int emulation_plant(const char *fault) {

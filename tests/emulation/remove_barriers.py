@@ -45,7 +45,7 @@ def main():
             place = os.path.join(room, KERNELS, name)
             with open(place, "w", encoding="utf-8") as file:
                 file.write(text)
-            mutant = os.path.join(room, "mutant.o")
+            mutant = os.path.join(room, "mutant.cu.o")  # the name of a kernel's object (shared.ld)
             subprocess.run([*compiler, "-I" + os.path.join(room, "lib"), "-I" + os.path.join(TOP, "lib"), "-o", mutant, "-x", "c++", "-c",
                             os.path.join(room, KERNELS, source)], check=True, cwd=TOP)
             others = [one for one in objects if not one.endswith("/checked/%s/%s.o" % (KERNELS, source))]
@@ -53,7 +53,7 @@ def main():
                 subprocess.run([*link, "-o", plugin, mutant, *others, "-lopenblas", "-ldl"], check=True, cwd=TOP)
                 said = ""
                 for suite in SUITES[source]:
-                    run = subprocess.run([os.path.join(build, "tests", "unit")], cwd=TOP, capture_output=True, text=True, timeout=300, env={
+                    run = subprocess.run([os.path.join(build, "tests", "unit")], cwd=TOP, capture_output=True, text=True, timeout=1200, env={
                         **os.environ, "RASAE_TEST_DEVICE": os.path.basename(plugin)[len("librasae-"):-len(".so")], "CK_FORK": "no",
                         "CK_RUN_SUITE": suite, "OPENBLAS_NUM_THREADS": "1"})
                     found = re.search(r"emulation: (kernel \S+).*?: ((reads|writes) a word of.*)", run.stderr)

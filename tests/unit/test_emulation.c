@@ -1,7 +1,9 @@
 /* The emulated device (tests/emulation) finds the mistakes that it is there for: each is planted
  * (tests/emulation/faults.cu) in a process of its own, which must end with the sentence that names it. */
+#include "devices.h"
 #include "emulated.h"
 #include "harness.h"
+#include "ra_backend.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -39,6 +41,7 @@ static const planted faults[] = {
     {"missing barrier", "kernel plant_rotate: its results depend on the order of its threads"},
     {"race of blocks", "kernel plant_same_place: its results depend on the order of its threads"},
     {"race in the middle", "kernel plant_middle: its results depend on the order of its threads"},
+    {"uninitialized shared memory", "a kernel that read shared memory before it was written"},
     {"divergent barrier", "kernel plant_half_a_barrier, block (0,0): a barrier or an exchange that not all"},
     {"divergent exchange",
      "kernel plant_half_an_exchange, block (0,0): a barrier or an exchange that not all"},
@@ -60,6 +63,10 @@ static const struct {
     {{"one buffer for two", "kernel plant_one_buffer, block 0, thread 1: reads a word of shared memory that "
                             "thread 0 of block 0 wrote"},
      true},
+    {{"one buffer in a template",
+      "kernel plant_in_template, block 0, thread 1: reads a word of shared memory that "
+      "thread 0 of block 0 wrote"},
+     true},
     {{"histogram without atomics", "kernel plant_histogram, block 0, thread 4: reads a word of shared memory "
                                    "that thread 0 of block 0 wrote, "
                                    "without a barrier between"},
@@ -67,6 +74,7 @@ static const struct {
     {{"sum without atomics",
       "kernel plant_sum, block 1, thread 0: reads a word of device memory that thread 0 of block 0 wrote"},
      true},
+    {{"fused", "a multiplication and an addition that are rounded once"}, true},
     {{"misaligned",
       "kernel plant_wide_load, block 0, thread 0: 16 bytes at an address that is no multiple of that"},
      false},
@@ -119,6 +127,7 @@ TEST_CASES_LOOP(emulation, 20, FAULTS, test_a_planted_fault_is_found)
 
 #ifndef RA_SANITIZE
 START_TEST(test_a_planted_race_is_found) {
+    if (strcmp(races[_i].row.fault, "fused") == 0 && !__builtin_cpu_supports("fma")) return;
     check(&races[_i].row, emulated_open_checked);
 }
 END_TEST
@@ -129,5 +138,41 @@ START_TEST(test_two_orders_do_not_show_it) {
 }
 END_TEST
 
+/* So that every loop over rows loops. One plugin per process: the other's cuBLAS has the same name. */
+START_TEST(test_its_grids_are_small) {
+    enum { NUMBERS = 1 << 16 };
+    emulated device = _i ? emulated_open_checked() : emulated_open();
+    ra_backend *backend = NULL;
+    void *x = NULL;
+    ra_ok(ra_backend_open(_i ? "cuda-checked" : "cuda-emulated", NULL, &backend, &err));
+    ra_ok(ra_backend_allocate(backend, NUMBERS * sizeof(float), &x, &err));
+    (void)device.count();
+    ra_ok(ra_backend_relu(backend, x, x, NUMBERS, &err));
+    size_t blocks = device.count().most_blocks;
+    if (_i)
+        ck_assert_uint_eq(blocks, 2);
+    else
+        ck_assert_uint_gt(blocks, 2);
+    ra_backend_deallocate(backend, x);
+    ra_backend_release(backend);
+    emulated_close(&device);
+}
+END_TEST
+
+/* make check-gpu: a real device is opened once per process and set of options. */
+START_TEST(test_a_suite_opens_its_device_once) {
+    setenv("RASAE_TEST_DEVICE", "cuda-emulated", true);
+    ra_backend *first = device_open(DEVICE_EMULATED, 1), *same = device_open(DEVICE_EMULATED, 1),
+               *other = device_open(DEVICE_EMULATED, 2);
+    ck_assert_ptr_eq(same, first);
+    ck_assert_ptr_ne(other, first);
+    ra_backend_release(first);
+    ra_backend_release(same);
+    ra_backend_release(other);
+}
+END_TEST
+
+TEST_CASES(emulation_devices, test_a_suite_opens_its_device_once)
+TEST_CASES_LOOP(emulation_grids, 20, 2, test_its_grids_are_small)
 TEST_CASES_LOOP(emulation_races, 20, RACES, test_a_planted_race_is_found, test_two_orders_do_not_show_it)
 #endif
