@@ -145,6 +145,11 @@ typedef struct ra_mixture {
 
 typedef struct ra_backend_stream ra_backend_stream; /* defined by the backend; NULL is its default stream */
 
+typedef enum ra_stream_kind {
+    RA_STREAM_COMPUTES,
+    RA_STREAM_COPIES, /* for uploads and downloads only: it takes no memory of the device, and a wait for it sleeps */
+} ra_stream_kind;
+
 #define RA_UNPACK(...) __VA_ARGS__
 
 /* A plugin fills all of it. `self` is the context that open() made. */
@@ -162,8 +167,9 @@ typedef struct ra_backend_ops {
     ra_status (*host_allocate)(void *self, size_t bytes, void **memory, ra_error *err);
     void (*host_deallocate)(void *self, void *memory);
     ra_status (*memory)(void *self, size_t *available, size_t *total, ra_error *err);
-    ra_status (*stream_new)(void *self, ra_backend_stream **stream, ra_error *err);
+    ra_status (*stream_new)(void *self, ra_stream_kind kind, ra_backend_stream **stream, ra_error *err);
     void (*stream_free)(void *self, ra_backend_stream *stream);
+    ra_status (*follow)(void *self, ra_backend_stream *later, ra_backend_stream *earlier, ra_error *err);
     ra_status (*upload)(void *self, ra_backend_stream *stream, void *device, const void *host, size_t bytes,
                         ra_error *err);
     ra_status (*download)(void *self, ra_backend_stream *stream, void *host, const void *device, size_t bytes,
@@ -303,10 +309,20 @@ enum { RA_STREAM_BYTES = 64 << 20 };
 /* A stream must not outlive its backend, which it does not retain. */
 static inline ra_status ra_stream_new(ra_backend *backend, ra_stream *stream, ra_error *err) {
     stream->backend = backend;
-    return backend->ops->stream_new(backend->self, &stream->own, err);
+    return backend->ops->stream_new(backend->self, RA_STREAM_COMPUTES, &stream->own, err);
+}
+static inline ra_status ra_stream_new_for_copies(ra_backend *backend, ra_stream *stream, ra_error *err) {
+    stream->backend = backend;
+    return backend->ops->stream_new(backend->self, RA_STREAM_COPIES, &stream->own, err);
 }
 static inline void ra_stream_free(ra_stream stream) {
     stream.backend->ops->stream_free(stream.backend->self, stream.own);
+}
+
+/* What `later` is asked for from now on happens after all that `earlier`, a stream of the same backend, has been asked for so
+ * far. The host does not wait. */
+static inline ra_status ra_stream_follow(ra_stream later, ra_stream earlier, ra_error *err) {
+    return later.backend->ops->follow(later.backend->self, later.own, earlier.own, err);
 }
 
 /* Asynchronous copies. A download is there after synchronize(), which waits for the stream and reports the

@@ -14,17 +14,18 @@ extern const ra_backend_ops ra_backend_cpu; /* its context is its ra_pool */
     .api_version = RA_BACKEND_API_VERSION, .host_memory = true, .allocate = ra_host_allocate,                \
     .deallocate = ra_host_deallocate, .host_allocate = ra_host_plain_allocate,                               \
     .host_deallocate = ra_host_deallocate, .memory = ra_host_memory, .stream_new = ra_host_stream_new,       \
-    .stream_free = ra_host_stream_free, .upload = ra_host_copy, .download = ra_host_copy,                    \
-    .synchronize = ra_host_synchronize, .defer = ra_host_defer, .products = ra_host_products,                \
-    .codes_new = ra_host_codes_new, .codes_bytes = ra_host_codes_bytes, .codes_pack = ra_host_codes_pack,    \
-    .codes_view = ra_host_codes_view
+    .follow = ra_host_follow, .stream_free = ra_host_stream_free, .upload = ra_host_copy,                    \
+    .download = ra_host_copy, .synchronize = ra_host_synchronize, .defer = ra_host_defer,                    \
+    .products = ra_host_products, .codes_new = ra_host_codes_new, .codes_bytes = ra_host_codes_bytes,        \
+    .codes_pack = ra_host_codes_pack, .codes_view = ra_host_codes_view
 
 ra_status ra_host_allocate(void *self, size_t bytes, void **memory, ra_error *err);
 ra_status ra_host_plain_allocate(void *self, size_t bytes, void **memory, ra_error *err);
 void ra_host_deallocate(void *self, void *memory);
 ra_status ra_host_copy(void *self, ra_backend_stream *stream, void *target, const void *source, size_t bytes,
                        ra_error *err);
-ra_status ra_host_stream_new(void *self, ra_backend_stream **stream, ra_error *err);
+ra_status ra_host_stream_new(void *self, ra_stream_kind kind, ra_backend_stream **stream, ra_error *err);
+ra_status ra_host_follow(void *self, ra_backend_stream *later, ra_backend_stream *earlier, ra_error *err);
 void ra_host_stream_free(void *self, ra_backend_stream *stream);
 ra_status ra_host_synchronize(void *self, ra_backend_stream *stream, ra_error *err);
 void ra_host_defer(void *self, ra_backend_stream *stream, bool deferred);

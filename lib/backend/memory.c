@@ -32,9 +32,14 @@ ra_status ra_host_memory(void *self, size_t *available, size_t *total, ra_error 
     return RA_OK;
 }
 
-ra_status ra_host_stream_new(void *self, ra_backend_stream **stream, ra_error *err) {
-    (void)self, (void)err;
+ra_status ra_host_stream_new(void *self, ra_stream_kind kind, ra_backend_stream **stream, ra_error *err) {
+    (void)self, (void)kind, (void)err;
     *stream = NULL;
+    return RA_OK;
+}
+
+ra_status ra_host_follow(void *self, ra_backend_stream *later, ra_backend_stream *earlier, ra_error *err) {
+    (void)self, (void)later, (void)earlier, (void)err;
     return RA_OK;
 }
 

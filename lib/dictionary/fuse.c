@@ -2,7 +2,9 @@
  * provenance of each atom.
  *
  * W is large: [32000, 32000] is 4 GB in a published checkpoint, and after this only D is kept. So W is read
- * once, some rows at a time, from the mapping; it is never copied as a whole, and the memory of each part is given back. */
+ * once, some rows at a time, from the mapping; it is never copied as a whole, and the memory of each part is given back.
+ *
+ * A device gets the next rows on a stream of their own, while it computes with these: fuse() in two places, then. */
 #include "dictionary/provenance.h"
 #include "ra_io.h"
 #include "ra_memory.h"
@@ -29,20 +31,38 @@ typedef struct fuse {
     ra_backend *backend;
     size_t N, d, step;   /* step: rows of W at a time */
     const float *points; /* [N,d] */
-    float *weights;      /* [step,N] */
-    float *atoms;        /* [step,d]: Relax, then D */
-    float *host;         /* [step, N or d] to convert in, if the backend's memory is not the host's */
+    float *weights
+        [2]; /* [step,N], used by turns; twice the same: only the rows that are computed with are there */
+    float *atoms; /* [step,d]: Relax, then D */
+    float *host;  /* [step, N or d] to convert in, if the backend's memory is not the host's */
     ra_codes codes;
-    void *memory[3];
+    ra_stream copies; /* of W */
+    void *memory[4];
 } fuse;
 
-static ra_status reserve(fuse *f, const ra_tensor *C, ra_error *err) {
+static bool loads_ahead(const fuse *f) {
+    return f->weights[0] != f->weights[1];
+}
+
+/* Where there is no memory for that, rows are loaded when the rows before them are done. */
+static ra_status reserve_ahead(fuse *f, ra_error *err) {
+    ra_error why;
+    ra_status status = ra_backend_allocate(f->backend, f->step * f->N * sizeof(float), &f->memory[3], &why);
+    if (status == RA_ERR_MEMORY) return RA_OK;
+    if (status != RA_OK && err) *err = why;
+    RA_TRY(status);
+    RA_TRY(ra_stream_new_for_copies(f->backend, &f->copies, err));
+    f->weights[1] = f->memory[3];
+    return RA_OK;
+}
+
+static ra_status reserve(fuse *f, const ra_tensor *C, bool several, ra_error *err) {
     size_t numbers = f->step * (f->N > f->d ? f->N : f->d);
     if (!ra_backend_host_memory(f->backend)) f->host = ra_malloc(numbers, sizeof *f->host);
     if (!ra_backend_host_memory(f->backend) && !f->host)
         RA_FAIL_MEMORY(err, "fusing a dictionary", numbers * sizeof *f->host);
     RA_TRY(ra_backend_allocate(f->backend, f->step * f->N * sizeof(float), &f->memory[0], err));
-    f->weights = f->memory[0];
+    f->weights[0] = f->weights[1] = f->memory[0];
     if (ra_backend_host_memory(f->backend) && C->dtype == RA_F32) {
         f->points = C->data;
         return RA_OK;
@@ -52,10 +72,11 @@ static ra_status reserve(fuse *f, const ra_tensor *C, ra_error *err) {
         RA_TRY(ra_backend_allocate(f->backend, f->step * f->d * sizeof(float), &f->memory[2], err));
     f->points = f->memory[1];
     f->atoms = f->memory[2];
-    return RA_OK;
+    return f->atoms && several ? reserve_ahead(f, err) : RA_OK;
 }
 
 static void release(fuse *f) {
+    if (f->copies.own) ra_stream_free(f->copies);
     for (size_t i = 0; i < sizeof f->memory / sizeof *f->memory; i++)
         ra_backend_deallocate(f->backend, f->memory[i]);
     ra_codes_release(&f->codes);
@@ -63,8 +84,8 @@ static void release(fuse *f) {
 }
 
 /* target <- at most `step` rows of a tensor in any float type. */
-static ra_status load(const fuse *f, const ra_tensor *tensor, size_t first, size_t rows, float *target,
-                      ra_error *err) {
+static ra_status load(const fuse *f, ra_stream stream, const ra_tensor *tensor, size_t first, size_t rows,
+                      float *target, ra_error *err) {
     size_t n = tensor->shape[1] * rows;
     const void *source = (const char *)tensor->data + first * tensor->shape[1] * ra_dtype_size(tensor->dtype);
     if (f->host && tensor->dtype != RA_F32) {
@@ -73,14 +94,33 @@ static ra_status load(const fuse *f, const ra_tensor *tensor, size_t first, size
     } else if (!f->host) {
         return ra_backend_widen(f->backend, tensor->dtype, source, target, n, err); /* on all threads */
     }
-    return ra_backend_put(f->backend, target, source, n * sizeof *target, err);
+    return ra_stream_upload(stream, target, source, n * sizeof *target, err);
 }
 
 static ra_status load_points(const fuse *f, const ra_tensor *C, float *target, ra_error *err) {
     for (size_t first = 0; first < f->N; first += f->step) {
         size_t rows = f->N - first < f->step ? f->N - first : f->step;
-        RA_TRY(load(f, C, first, rows, target + first * f->d, err));
+        RA_TRY(load(f, ra_backend_default_stream(f->backend), C, first, rows, target + first * f->d, err));
     }
+    return RA_OK;
+}
+
+static size_t rows_from(const fuse *f, const ra_tensor *W, size_t first) {
+    size_t left = first < W->shape[0] ? W->shape[0] - first : 0;
+    return left < f->step ? left : f->step;
+}
+
+static float *weights_of(const fuse *f, size_t first) {
+    return f->weights[first / f->step % 2];
+}
+
+/* The rows of W from `first` on. Those whose place they take have been computed with: their D has arrived. */
+static ra_status load_weights(const fuse *f, const ra_tensor *W, size_t first, ra_error *err) {
+    size_t rows = rows_from(f, W, first), bytes = f->N * ra_dtype_size(W->dtype);
+    ra_stream stream = loads_ahead(f) ? f->copies : ra_backend_default_stream(f->backend);
+    if (rows == 0) return RA_OK;
+    RA_TRY(load(f, stream, W, first, rows, weights_of(f, first), err));
+    ra_mapping_advise((const char *)W->data + first * bytes, rows * bytes, RA_ACCESS_DONE);
     return RA_OK;
 }
 
@@ -89,19 +129,20 @@ static ra_status fuse_rows(fuse *f, const ra_tensor *W, const ra_tensor *C, cons
                            float scale, float delta, size_t first, size_t rows, float *D,
                            const ra_provenance *provenance, ra_error *err) {
     size_t N = f->N, d = f->d;
-    float *out = f->atoms ? f->atoms : D + first * d;
-    size_t bytes = N * ra_dtype_size(W->dtype);
-    RA_TRY(load(f, W, first, rows, f->weights, err));
-    ra_mapping_advise((const char *)W->data + first * bytes, rows * bytes, RA_ACCESS_DONE);
-    RA_TRY(load(f, Relax, first, rows, out, err));
-    RA_TRY(ra_backend_project_simplex(f->backend, f->weights, rows, N, err));
+    ra_stream stream = ra_backend_default_stream(f->backend);
+    float *out = f->atoms ? f->atoms : D + first * d, *weights = weights_of(f, first);
+    if (first == 0 || !loads_ahead(f)) RA_TRY(load_weights(f, W, first, err));
+    RA_TRY(load(f, stream, Relax, first, rows, out, err));
+    if (loads_ahead(f)) RA_TRY(ra_stream_follow(stream, f->copies, err));
+    RA_TRY(ra_backend_project_simplex(f->backend, weights, rows, N, err));
     RA_TRY(ra_backend_project_ball(f->backend, out, rows, d, delta, err));
-    RA_TRY(ra_backend_gemm(f->backend, false, false, rows, d, N, scale, f->weights, N, f->points, d, scale,
-                           out, d, err));
+    RA_TRY(ra_backend_gemm(f->backend, false, false, rows, d, N, scale, weights, N, f->points, d, scale, out,
+                           d, err));
+    if (loads_ahead(f)) RA_TRY(load_weights(f, W, first + rows, err));
     if (f->atoms) RA_TRY(ra_backend_get(f->backend, D + first * d, out, rows * d * sizeof *D, err));
     if (!provenance) return RA_OK;
     size_t most = provenance->count < N / LOOKED_AT ? provenance->count * LOOKED_AT : N;
-    RA_TRY(ra_backend_top_k(f->backend, f->weights, rows, N, most, 0, &f->codes, err));
+    RA_TRY(ra_backend_top_k(f->backend, weights, rows, N, most, 0, &f->codes, err));
     const ra_fused fused = {.first = first,
                             .mixture = &f->codes,
                             .C = C,
@@ -120,12 +161,13 @@ ra_status ra_dictionary_fuse(ra_backend *backend, const ra_tensor *W, const ra_t
     size_t K = W->shape[0], N = W->shape[1], step = STEP_NUMBERS / (N ? N : 1);
     step = step < 1 ? 1 : step > STEP_ROWS ? STEP_ROWS : step;
     fuse f = {.backend = backend, .N = N, .d = C->shape[1], .step = step > K ? K : step};
-    ra_status status = reserve(&f, C, err);
+    ra_status status = reserve(&f, C, f.step < K, err);
     if (status == RA_OK && f.memory[1]) status = load_points(&f, C, f.memory[1], err);
     for (size_t first = 0; first < K && status == RA_OK; first += f.step) {
-        size_t rows = K - first < f.step ? K - first : f.step;
-        status = fuse_rows(&f, W, C, Relax, expf(multiplier), delta, first, rows, D, provenance, err);
+        status = fuse_rows(&f, W, C, Relax, expf(multiplier), delta, first, rows_from(&f, W, first), D,
+                           provenance, err);
     }
+    if (status != RA_OK && loads_ahead(&f)) (void)ra_stream_synchronize(f.copies, NULL);
     release(&f);
     return status;
 }

@@ -86,21 +86,25 @@ static ra_status check_memory(const ra_model *model, size_t workspaces, ra_error
     return RA_OK;
 }
 
-/* Starts all copies, then waits for them. */
+/* Starts all copies, then waits for them. On a stream of their own: what a request asks of the default one does not wait
+ * for gigabytes. */
 static ra_status fill(ra_model *model, parts *list, ra_error *err) {
     size_t bytes = 0;
     for (size_t i = 0; i < list->count; i++) bytes += padded(list->part[i].bytes);
     RA_TRY(ra_backend_allocate(model->backend, bytes, &model->resident.memory, err));
     model->info.device_bytes = bytes;
     char *at = model->resident.memory;
+    ra_stream copies;
     ra_status status = RA_OK;
+    RA_TRY(ra_stream_new_for_copies(model->backend, &copies, err));
     for (size_t i = 0; i < list->count && status == RA_OK; i++) {
         const part *p = &list->part[i];
         *p->field = at;
-        status = ra_backend_upload(model->backend, at, p->host, p->bytes, err);
+        status = ra_stream_upload(copies, at, p->host, p->bytes, err);
         at += padded(p->bytes);
     }
-    ra_status waited = ra_backend_synchronize(model->backend, status == RA_OK ? err : NULL);
+    ra_status waited = ra_stream_synchronize(copies, status == RA_OK ? err : NULL);
+    ra_stream_free(copies);
     return status == RA_OK ? waited : status;
 }
 

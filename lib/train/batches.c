@@ -1,5 +1,9 @@
 /* There are two batches: the trainers have one, the reader fills the other. The reader waits while both are
- * full, and ends with the run. */
+ * full, and ends with the run.
+ *
+ * A device gets its batches from the reader, too, on a stream of its own: the copy of the next one and the computation of this
+ * one overlap. No stream has to wait for the other: a batch is handed over when its copy is complete, and given back by steps
+ * that have ended. */
 #include "train/batches.h"
 #include "ra_memory.h"
 #include "train/windows.h"
@@ -25,8 +29,11 @@ struct ra_batches {
     batch_user *users;
     size_t user_count, order_count; /* order_count: those that have an order to release */
     ra_batch slots[SLOTS];
-    uint64_t *numbers; /* [SLOTS + 1, batch]; the last row: the rows to prefetch */
-    float *x;          /* [SLOTS, batch, d] */
+    uint64_t *numbers;   /* [SLOTS + 1, batch]; the last row: the rows to prefetch */
+    float *x;            /* [SLOTS, batch, d] */
+    ra_backend *backend; /* whose memory of the host x is */
+    ra_stream copies;    /* to its device; .backend NULL: there are none */
+    void *device;        /* [SLOTS, batch, d] there */
 
     /* where the reader is: the next user, and its step */
     size_t at, step, last_step;
@@ -38,6 +45,8 @@ struct ra_batches {
     size_t read, returned; /* batches so far */
     bool lent;             /* the caller has the one after those returned */
     bool ended;            /* no batch follows those read */
+    ra_status status;      /* why, if it is no end */
+    ra_error failure;
 };
 
 /* ---- the next batch --------------------------------------------------------------------------- */
@@ -84,8 +93,17 @@ static void read_batch(ra_batches *b, ra_batch *batch) {
 
 /* ---- the reader --------------------------------------------------------------------------------------- */
 
+static ra_status copy_batch(ra_batches *b, const ra_batch *batch, ra_error *err) {
+    if (!batch->device) return RA_OK;
+    size_t bytes = batch->count * ra_data_dimensions(b->data) * sizeof *batch->x;
+    ra_status status = ra_stream_upload(b->copies, batch->device, batch->x, bytes, err);
+    ra_status waited = ra_stream_synchronize(b->copies, status == RA_OK ? err : NULL);
+    return status == RA_OK ? waited : status;
+}
+
 static void *read_all(void *context) {
     ra_batches *b = context;
+    ra_status status = RA_OK;
     pthread_mutex_lock(&b->lock);
     for (;;) {
         while (!b->stop && b->read - b->returned == SLOTS) pthread_cond_wait(&b->changed, &b->lock);
@@ -94,13 +112,15 @@ static void *read_all(void *context) {
         pthread_mutex_unlock(&b->lock);
         bool another = advance(b, batch);
         if (another) read_batch(b, batch);
+        if (another) status = copy_batch(b, batch, &b->failure);
         pthread_mutex_lock(&b->lock);
-        if (another)
+        b->status = status;
+        if (another && status == RA_OK)
             b->read++;
         else
             b->ended = true;
         pthread_cond_broadcast(&b->changed);
-        if (!another) break;
+        if (b->ended) break;
     }
     pthread_mutex_unlock(&b->lock);
     return NULL;
@@ -117,6 +137,14 @@ const ra_batch *ra_batches_next(ra_batches *b) {
     const ra_batch *batch = b->lent ? &b->slots[b->returned % SLOTS] : NULL;
     pthread_mutex_unlock(&b->lock);
     return batch;
+}
+
+ra_status ra_batches_failure(ra_batches *b, ra_error *err) {
+    pthread_mutex_lock(&b->lock);
+    ra_status status = b->status;
+    if (status != RA_OK && err) *err = b->failure;
+    pthread_mutex_unlock(&b->lock);
+    return status;
 }
 
 /* ---- life --------------------------------------------------------------------------------------------- */
@@ -218,6 +246,23 @@ static ra_status add_user(ra_batches *b, ra_trainer *const *trainers, size_t i, 
     return RA_OK;
 }
 
+/* Trainers on several devices copy the batches themselves. */
+static bool have_one_device(ra_trainer *const *trainers, size_t count) {
+    const ra_backend *backend = ra_sae_backend(ra_trainer_sae(trainers[0]));
+    bool one = !ra_backend_host_memory(backend);
+    for (size_t i = 1; i < count; i++) one &= ra_sae_backend(ra_trainer_sae(trainers[i])) == backend;
+    return one;
+}
+
+static ra_status prepare_device(ra_batches *b, size_t numbers, ra_error *err) {
+    ra_stream stream;
+    RA_TRY(ra_backend_allocate(b->backend, SLOTS * numbers * sizeof(float), &b->device, err));
+    RA_TRY(ra_stream_new_for_copies(b->backend, &stream, err));
+    b->copies = stream;
+    for (size_t i = 0; i < SLOTS; i++) b->slots[i].device = (float *)b->device + i * numbers;
+    return RA_OK;
+}
+
 static ra_status prepare(ra_batches *b, ra_trainer *const *trainers, size_t count, ra_error *err) {
     size_t d = ra_dictionary_dimensions(ra_sae_dictionary(ra_trainer_sae(trainers[0])));
     const ra_train_settings *settings = ra_trainer_settings(trainers[0]);
@@ -229,13 +274,17 @@ static ra_status prepare(ra_batches *b, ra_trainer *const *trainers, size_t coun
     if (d != ra_data_dimensions(b->data))
         RA_FAIL(err, RA_ERR_SHAPE, "the data have %zu dimensions, but the autoencoder has %zu",
                 ra_data_dimensions(b->data), d);
-    b->x = ra_malloc(SLOTS * b->batch * d, sizeof *b->x);
+    void *x = NULL;
+    b->backend = ra_backend_retain(ra_sae_backend(ra_trainer_sae(trainers[0])));
+    RA_TRY(ra_backend_host_allocate(b->backend, SLOTS * b->batch * d * sizeof *b->x, &x, err));
+    b->x = x;
     b->numbers = ra_malloc((SLOTS + 1) * b->batch, sizeof *b->numbers);
     b->users = ra_calloc(count, sizeof *b->users);
-    if (!b->x || !b->numbers || !b->users)
+    if (!b->numbers || !b->users)
         RA_FAIL(err, RA_ERR_MEMORY, "out of memory: %d batches of %zu x %zu numbers", SLOTS, b->batch, d);
     for (size_t i = 0; i < SLOTS; i++)
         b->slots[i] = (ra_batch){.numbers = b->numbers + i * b->batch, .x = b->x + i * b->batch * d};
+    if (have_one_device(trainers, count)) RA_TRY(prepare_device(b, b->batch * d, err));
     for (size_t i = 0; i < count; i++) RA_TRY(add_user(b, trainers, i, err));
     RA_TRY(open_all_windows(b, trainers, err));
     int failure = pthread_create(&b->reader, NULL, read_all, b);
@@ -275,7 +324,10 @@ void ra_batches_close(ra_batches *b) {
     for (size_t i = 0; b->users && i < b->user_count; i++)
         if (b->users[i].owns_windows) ra_windows_close(b->users[i].windows);
     ra_free(b->users);
-    ra_free(b->x);
+    if (b->copies.backend) ra_stream_free(b->copies);
+    if (b->device) ra_backend_deallocate(b->backend, b->device);
+    if (b->x) ra_backend_host_deallocate(b->backend, b->x);
+    if (b->backend) ra_backend_release(b->backend);
     ra_free(b->numbers);
     ra_free(b);
 }

@@ -32,13 +32,14 @@ static ra_status run(ra_batches *batches, ra_trainer *const *trainers, size_t co
         for (size_t i = batch->first; i < batch->end; i++) {
             ra_train_progress progress;
             if (!ra_batches_has(batches, i, step)) continue;
-            ra_status status = ra_trainer_step(trainers[i], batch->x, batch->count, &progress, err);
+            ra_status status =
+                ra_trainer_step_at(trainers[i], batch->x, batch->device, batch->count, &progress, err);
             if (status == RA_ERR_NOT_FINITE) return name_batch(batches, data, batch, status, err);
             if (status != RA_OK) return status;
             if (callback && !callback(context, i, &progress)) wanted = false;
         }
     }
-    if (wanted) return RA_OK;
+    if (wanted) return ra_batches_failure(batches, err);
     size_t last = 0;
     for (size_t i = 0; i < count; i++)
         if (ra_trainer_steps(trainers[i]) > last) last = ra_trainer_steps(trainers[i]);

@@ -1,5 +1,6 @@
 /* One step of training: forward, loss, backward, clipping, Adam (the same numbers as overcomplete 0.3.0,
  * sae/train.py). The dictionary is computed once per step; the loss reads the same D. */
+#include "train/batches.h"
 #include "train/fit.h"
 #include "train/moments.h"
 #include "ra_memory.h"
@@ -20,7 +21,7 @@ struct ra_trainer {
     int64_t *last_active; /* [K] the step at which a latent was last active; 0: never */
     ra_sae_pass pass;
     ra_loss_gradients gradients;
-    ra_buffer x; /* the batch on a device */
+    ra_buffer x; /* the batch on a device, if it comes from the host */
 };
 
 static const char last_active_name[] = "train.last_active", step_key[] = "train.step",
@@ -92,6 +93,8 @@ static double bytes_to_train(const ra_trainer *trainer) {
     size_t count, K = trainer->concepts, d = trainer->dimensions, B = trainer->settings.batch_size;
     const ra_parameter *parameters = ra_sae_parameters(trainer->sae, &count);
     double numbers = 3 * (double)B * (double)(K + d);
+    if (!ra_backend_host_memory(ra_sae_backend(trainer->sae)))
+        numbers += (double)B * (double)d; /* the next batch (batches.c) */
     if (trainer->pass.all_atoms) numbers += 3 * (double)B * (double)K + (double)K * (double)d;
     for (size_t i = 0; i < count; i++)
         if (parameters[i].gradient) numbers += 2 * (double)ra_parameter_size(&parameters[i]);
@@ -260,12 +263,12 @@ static void follow_target(ra_trainer *trainer, double l0) {
 
 /* *x <- the batch in backend memory. A copy to a device may still be in progress: the operations of the step
  * wait for it, and the host's batch stays until the step ends. */
-static ra_status take_batch(ra_trainer *trainer, const float *host, size_t rows, const float **x,
-                            ra_error *err) {
+static ra_status take_batch(ra_trainer *trainer, const float *host, const float *device, size_t rows,
+                            const float **x, ra_error *err) {
     ra_backend *backend = ra_sae_backend(trainer->sae);
     size_t n = rows * trainer->dimensions;
-    *x = host;
-    if (ra_backend_host_memory(backend)) return RA_OK;
+    *x = device ? device : host;
+    if (device || ra_backend_host_memory(backend)) return RA_OK;
     RA_TRY(ra_buffer_reserve(&trainer->x, backend, n, err));
     *x = trainer->x.data;
     return ra_backend_upload(backend, trainer->x.data, host, n * sizeof *host, err);
@@ -273,15 +276,15 @@ static ra_status take_batch(ra_trainer *trainer, const float *host, size_t rows,
 
 /* A device computes the whole step while the host measures the batch; one wait brings the loss and the norm of the
  * gradient. */
-static ra_status run_step(ra_trainer *trainer, const float *host, size_t rows, ra_train_progress *progress,
-                          ra_error *err) {
+static ra_status run_step(ra_trainer *trainer, const float *host, const float *device, size_t rows,
+                          ra_train_progress *progress, ra_error *err) {
     size_t step = trainer->done + 1;
     double rate = ra_schedule_rate(&trainer->schedule, step);
     ra_sae_pass *pass = &trainer->pass;
     batch_sums sums;
     ra_spread spread;
     const float *x;
-    RA_TRY(take_batch(trainer, host, rows, &x, err));
+    RA_TRY(take_batch(trainer, host, device, rows, &x, err));
     RA_TRY(ra_sae_forward(trainer->sae, x, rows, pass, err));
     const ra_loss_batch batch = loss_batch(trainer, x);
     RA_TRY(ra_loss_start((ra_loss)trainer->settings.loss, &batch, &trainer->gradients, err));
@@ -324,15 +327,20 @@ static ra_status begin_rounding(ra_trainer *trainer, ra_error *err) {
 }
 
 /* After a failed step, no copy of the batch is still in progress. */
-ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_train_progress *progress,
-                          ra_error *err) {
+ra_status ra_trainer_step_at(ra_trainer *trainer, const float *x, const float *device, size_t rows,
+                             ra_train_progress *progress, ra_error *err) {
     ra_backend *backend = ra_sae_backend(trainer->sae);
     bool rounds = trainer->settings.precision != RA_PRECISION_FLOAT32;
     ra_status status = rounds ? begin_rounding(trainer, err) : RA_OK;
-    if (status == RA_OK) status = run_step(trainer, x, rows, progress, err);
+    if (status == RA_OK) status = run_step(trainer, x, device, rows, progress, err);
     if (rounds) (void)ra_backend_products(backend, RA_PRECISION_FLOAT32, NULL);
     if (status != RA_OK) (void)ra_backend_synchronize(backend, NULL);
     return status;
+}
+
+ra_status ra_trainer_step(ra_trainer *trainer, const float *x, size_t rows, ra_train_progress *progress,
+                          ra_error *err) {
+    return ra_trainer_step_at(trainer, x, NULL, rows, progress, err);
 }
 
 ra_status ra_trainer_check(ra_trainer *trainer, ra_error *err) {

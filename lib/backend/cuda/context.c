@@ -36,7 +36,7 @@ ra_status cuda_open(const ra_backend_options *options, void **self, ra_error *er
     /* cuBLAS first: without it, this device would be left with a context that nobody uses */
     ra_status status = cublas_open(&context->blas, err);
     if (status == RA_OK) status = select_device(context, options->process, err);
-    if (status == RA_OK) status = cuda_stream_new(context, &context->default_stream, err);
+    if (status == RA_OK) status = cuda_stream_new(context, RA_STREAM_COMPUTES, &context->default_stream, err);
     if (status != RA_OK) {
         ra_free(context);
         return status;

@@ -49,9 +49,10 @@ enum {
 struct ra_backend_stream {
     cuda_context *context;
     cudaStream_t handle;
-    cublasHandle_t blas;
-    void *blas_memory;  /* the work area of its products */
-    cudaEvent_t waited; /* what cuda_wait() waits for, if the thread is to sleep */
+    cublasHandle_t blas; /* NULL: it only copies */
+    void *blas_memory;   /* the work area of its products */
+    cudaEvent_t waited;  /* what cuda_wait() waits for, if the thread is to sleep */
+    cudaEvent_t reached; /* what another stream waits for that follows this one */
     pthread_mutex_t lock;
     char *pinned;
     staging_slot slots[STAGING_SLOTS]; /* the small ones, then the large ones */
@@ -91,8 +92,9 @@ void cuda_staging_release(ra_backend_stream *s);
 
 /* stream.c */
 ra_status cuda_select(cuda_context *context, ra_error *err); /* the device, for the calling thread */
-ra_status cuda_stream_new(void *self, ra_backend_stream **stream, ra_error *err);
+ra_status cuda_stream_new(void *self, ra_stream_kind kind, ra_backend_stream **stream, ra_error *err);
 void cuda_stream_free(void *self, ra_backend_stream *stream);
+ra_status cuda_follow(void *self, ra_backend_stream *later, ra_backend_stream *earlier, ra_error *err);
 ra_status cuda_enter(void *self, ra_backend_stream *stream, ra_backend_stream **entered, ra_error *err);
 ra_status cuda_leave(ra_backend_stream *s, ra_status status);
 ra_status cuda_wait(ra_backend_stream *s, ra_error *err);

@@ -39,6 +39,7 @@ const ra_backend_ops *ra_backend_plugin_ops(void) {
         .memory = cuda_memory,
         .stream_new = cuda_stream_new,
         .stream_free = cuda_stream_free,
+        .follow = cuda_follow,
         .upload = cuda_upload,
         .download = cuda_download,
         .synchronize = cuda_synchronize,

@@ -1,6 +1,6 @@
 /* Streams: a CUDA stream, a cuBLAS handle with a work area of its own (which is counted as our memory is; its
  * products run in order), the staging slots of its copies, and scratch memory. All but the scratch memory is
- * made with the stream, so that no request waits for it. */
+ * made with the stream, so that no request waits for it. A stream that only copies has no handle. */
 #include "backend/cuda/context.h"
 
 enum { HOPPER = 9 };
@@ -11,6 +11,7 @@ static void dispose(ra_backend_stream *stream) {
         (void)cudaStreamSynchronize(stream->handle); /* so that nothing uses the rest any more */
     cuda_staging_release(stream);
     if (stream->waited) (void)cudaEventDestroy(stream->waited);
+    if (stream->reached) (void)cudaEventDestroy(stream->reached);
     if (stream->scratch) (void)cudaFree(stream->scratch);
     if (stream->narrow) (void)cudaFree(stream->narrow);
     if (stream->blas) (void)stream->context->blas->destroy(stream->blas);
@@ -49,23 +50,33 @@ static ra_status prepare_blas(ra_backend_stream *stream, ra_error *err) {
         err);
 }
 
-static ra_status prepare(ra_backend_stream *stream, ra_error *err) {
+/* A thread that waits for copies has nothing to hurry for. */
+static ra_status prepare_events(ra_backend_stream *stream, bool sleeps, ra_error *err) {
+    RA_TRY(cuda_event_new(stream->context, &stream->reached, err));
+    if (!sleeps) return RA_OK;
+    return cuda_check(
+        stream->context,
+        cudaEventCreateWithFlags(&stream->waited, cudaEventDisableTiming | cudaEventBlockingSync),
+        "making an event", err);
+}
+
+static ra_status prepare(ra_backend_stream *stream, ra_stream_kind kind, ra_error *err) {
     cuda_context *context = stream->context;
     RA_TRY(cuda_select(context, err));
     RA_TRY(cuda_check(context, cudaStreamCreateWithFlags(&stream->handle, cudaStreamNonBlocking),
                       "making a stream", err));
-    if (context->yield) RA_TRY(cuda_event_new(context, &stream->waited, err));
+    RA_TRY(prepare_events(stream, context->yield || kind == RA_STREAM_COPIES, err));
     RA_TRY(cuda_staging_prepare(stream, err));
-    return prepare_blas(stream, err);
+    return kind == RA_STREAM_COPIES ? RA_OK : prepare_blas(stream, err);
 }
 
-ra_status cuda_stream_new(void *self, ra_backend_stream **stream, ra_error *err) {
+ra_status cuda_stream_new(void *self, ra_stream_kind kind, ra_backend_stream **stream, ra_error *err) {
     ra_backend_stream *made = ra_calloc(1, sizeof *made);
     if (!made) RA_FAIL_MEMORY(err, "a stream of the device", sizeof *made);
     made->context = self;
     made->precision = made->context->tf32 ? RA_PRECISION_TF32 : RA_PRECISION_FLOAT32;
     pthread_mutex_init(&made->lock, NULL);
-    ra_status status = prepare(made, err);
+    ra_status status = prepare(made, kind, err);
     if (status == RA_OK)
         *stream = made;
     else
@@ -123,6 +134,16 @@ ra_status cuda_synchronize(void *self, ra_backend_stream *stream, ra_error *err)
                               "a copy from the device cuda:%d was lost when an operation failed",
                               s->context->ordinal);
     return cuda_leave(s, status);
+}
+
+ra_status cuda_follow(void *self, ra_backend_stream *later, ra_backend_stream *earlier, ra_error *err) {
+    static const char what[] = "ordering two streams";
+    ra_backend_stream *s;
+    RA_TRY(cuda_enter(self, earlier, &s, err));
+    cudaEvent_t reached = s->reached;
+    RA_TRY(cuda_leave(s, cuda_check(s->context, cudaEventRecord(reached, s->handle), what, err)));
+    RA_TRY(cuda_enter(self, later, &s, err));
+    return cuda_leave(s, cuda_check(s->context, cudaStreamWaitEvent(s->handle, reached, 0), what, err));
 }
 
 void cuda_defer(void *self, ra_backend_stream *stream, bool deferred) {
