@@ -41,9 +41,21 @@ static ra_status failing_synchronize(void *self, ra_backend_stream *stream, ra_e
     return real->synchronize(self, stream, err);
 }
 
-static ra_status failing_stream_new(void *self, ra_backend_stream **stream, ra_error *err) {
+static ra_status failing_stream_new(void *self, ra_stream_kind kind, ra_backend_stream **stream,
+                                    ra_error *err) {
     RA_TRY(next_call("stream_new", err));
-    return real->stream_new(self, stream, err);
+    return real->stream_new(self, kind, stream, err);
+}
+
+static ra_status failing_follow(void *self, ra_backend_stream *later, ra_backend_stream *earlier,
+                                ra_error *err) {
+    RA_TRY(next_call("follow", err));
+    return real->follow(self, later, earlier, err);
+}
+
+static ra_status failing_host_allocate(void *self, size_t bytes, void **memory, ra_error *err) {
+    RA_TRY(next_call("host_allocate", err));
+    return real->host_allocate(self, bytes, memory, err);
 }
 
 static ra_status failing_codes_view(void *self, ra_backend_stream *stream, ra_codes *codes, ra_error *err) {
@@ -68,6 +80,8 @@ ra_backend *failing_backend_open(void) {
     failing.download = failing_download;
     failing.synchronize = failing_synchronize;
     failing.stream_new = failing_stream_new;
+    failing.follow = failing_follow;
+    failing.host_allocate = failing_host_allocate;
     failing.codes_view = failing_codes_view;
 #define RA_OPERATION(name, parameters, arguments) failing.name = failing_##name;
 #include "ra_backend_operations.h"
