@@ -25,12 +25,18 @@ RA_OPERATION(gemm,
               size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc),
              (transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc))
 
-/* C [m,n] <- A B^T for a few rows A [m,k] and B [n,k] in F32, F16 or BF16, which is read as it is, once. A row of C is the
- * same whatever the others are. */
-RA_OPERATION(dots,
-             (const float *a, size_t m, ra_dtype dtype, const void *b, size_t n, size_t k, float *c,
+/* C [m,n] <- A B^T + bias in every row, with A [m,k], B [n,k] and bias [n]; ldc: the row length of C in memory */
+RA_OPERATION(gemm_bias,
+             (const float *a, size_t m, const float *b, size_t n, size_t k, const float *bias, float *c,
               size_t ldc),
-             (a, m, dtype, b, n, k, c, ldc))
+             (a, m, b, n, k, bias, c, ldc))
+
+/* C [m,n] <- A B^T + bias for a few rows A [m,k] and B [n,k] in F32, F16 or BF16, which is read as it is, once; bias [n], NULL:
+ * none. A row of C is the same whatever the others are. */
+RA_OPERATION(dots,
+             (const float *a, size_t m, ra_dtype dtype, const void *b, size_t n, size_t k, const float *bias,
+              float *c, size_t ldc),
+             (a, m, dtype, b, n, k, bias, c, ldc))
 
 /* *sum <- x . y, both [n], in float64 */
 RA_OPERATION(dot, (const float *x, const float *y, size_t n, double *sum), (x, y, n, sum))

@@ -16,7 +16,7 @@ enum {
     AT_ONCE = 4,       /* chosen atoms that are widened at a time in the first-level cache, */
     CHUNK = 1024,      /* so many elements of each */
     MOST_AT_ONCE = 64, /* where they are short, so many of them in the same memory */
-    DEVICE_ROWS = 8,   /* the most queries for which a device reads D as it is */
+    DEVICE_ROWS = 32,  /* the most queries for which a device reads D as it is */
     WIDENED = 1 << 20, /* numbers of D that are widened at a time for a matrix product */
 };
 
@@ -59,7 +59,7 @@ ra_status ra_model_score(const ra_model *model, const ra_execution *execution, c
     if (widens(model, execution, count))
         return score_widened(model, execution, queries, count, atoms, scores, err);
     return ra_stream_dots(execution->stream, queries, count, model->dictionary.dtype,
-                          model->resident.dictionary, K, d, scores, K, err);
+                          model->resident.dictionary, K, d, NULL, scores, K, err);
 }
 
 /* ---- some atoms ---------------------------------------------------------------------------------------- */

@@ -197,19 +197,28 @@ void ra_encoder_rstd(const float *variance, float *rstd, size_t concepts) {
     for (size_t k = 0; k < concepts; k++) rstd[k] = (float)(1 / sqrt((double)variance[k] + RA_NORM_EPSILON));
 }
 
+/* y [rows,n] <- x W^T + bias; bias [n], NULL: none */
+static ra_status multiply(ra_stream stream, const float *x, size_t rows, const float *W, size_t n, size_t d,
+                          const float *bias, float *y, size_t ldy, ra_error *err) {
+    if (bias) return ra_stream_gemm_bias(stream, x, rows, W, n, d, bias, y, ldy, err);
+    return ra_stream_gemm(stream, false, true, rows, n, d, 1, x, d, W, d, 0, y, ldy, err);
+}
+
 ra_status ra_encoder_linear(ra_stream stream, const ra_encoder_weights *weights, const float *x, size_t rows,
                             float *linear, ra_error *err) {
     size_t K = weights->concepts, d = weights->dimensions;
-    const float *bias = weights->tensor[RA_ENCODER_BIAS];
-    if (bias) RA_TRY(ra_stream_broadcast_row(stream, bias, linear, rows, K, err));
-    return ra_stream_gemm(stream, false, true, rows, K, d, 1, x, d, weights->tensor[RA_ENCODER_WEIGHT], d,
-                          bias ? 1 : 0, linear, K, err);
+    return multiply(stream, x, rows, weights->tensor[RA_ENCODER_WEIGHT], K, d,
+                    weights->tensor[RA_ENCODER_BIAS], linear, K, err);
 }
 
-/* Rows that are widened at a time: large enough for a product, and for the cache of a device to hold. */
+/* For so few rows, a device reads the weight as it is: of more, parts that are widened take less time than their launches. */
+enum { ROWS_AS_IT_IS = 32 };
+
+/* Rows that are widened at a time: large enough for a product, and for the cache of a device to hold; so many that the bias of
+ * the next ones is aligned. */
 static size_t rows_at_a_time(const ra_encoder_weights *weights) {
-    enum { NUMBERS = 1 << 20 };
-    size_t rows = NUMBERS / weights->dimensions + 1;
+    enum { NUMBERS = 1 << 20, ALIGNED = 4 };
+    size_t rows = (NUMBERS / weights->dimensions / ALIGNED + 1) * ALIGNED;
     return rows < weights->concepts ? rows : weights->concepts;
 }
 
@@ -221,13 +230,12 @@ static ra_status widen_and_multiply(ra_stream stream, const ra_encoder_weights *
                                     size_t rows, float *widened, float *linear, ra_error *err) {
     size_t K = weights->concepts, d = weights->dimensions, step = rows_at_a_time(weights);
     const float *bias = weights->tensor[RA_ENCODER_BIAS];
-    if (bias) RA_TRY(ra_stream_broadcast_row(stream, bias, linear, rows, K, err));
     for (size_t from = 0; from < K; from += step) {
         size_t count = K - from < step ? K - from : step;
         const uint16_t *source = (const uint16_t *)weights->half + from * d;
         RA_TRY(ra_stream_widen(stream, weights->half_type, source, widened, count * d, err));
-        RA_TRY(ra_stream_gemm(stream, false, true, rows, count, d, 1, x, d, widened, d, bias ? 1 : 0,
-                              linear + from, K, err));
+        RA_TRY(
+            multiply(stream, x, rows, widened, count, d, bias ? bias + from : NULL, linear + from, K, err));
     }
     return RA_OK;
 }
@@ -251,7 +259,11 @@ ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weight
                                     .beta = weights->tensor[RA_ENCODER_NORM_BIAS],
                                     .mean = weights->tensor[RA_ENCODER_RUNNING_MEAN],
                                     .rstd = weights->rstd};
-    if (weights->half)
+    if (weights->half && rows <= ROWS_AS_IT_IS)
+        RA_TRY(ra_stream_dots(stream, x, rows, weights->half_type, weights->half, weights->concepts,
+                              weights->dimensions, weights->tensor[RA_ENCODER_BIAS], pre, weights->concepts,
+                              err));
+    else if (weights->half)
         RA_TRY(widen_and_multiply(stream, weights, x, rows, widened, pre, err));
     else
         RA_TRY(ra_encoder_linear(stream, weights, x, rows, pre, err));

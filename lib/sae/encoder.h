@@ -113,8 +113,9 @@ ra_status ra_encoder_normalize(ra_stream stream, const ra_encoder_scale *scale, 
                                size_t rows, size_t n, ra_error *err);
 
 /* Evaluation mode: pre [B,K] <- x [B,d], which has gone through hidden layers, if there are any. statistics [2,B]: scratch
- * memory for a LayerNorm. A weight that is kept in 16 bits is widened some rows at a time, so the product is one of
- * float32; widened: ra_encoder_widened_bytes() for that. All is backend memory. */
+ * memory for a LayerNorm. A weight that is kept in 16 bits is read as it is for a few rows of x, and widened some of its rows
+ * at a time for more, so the product is one of float32; widened: ra_encoder_widened_bytes() for that. All is backend
+ * memory. */
 size_t ra_encoder_widened_bytes(const ra_encoder_weights *weights);
 ra_status ra_encoder_evaluate(ra_stream stream, const ra_encoder_weights *weights, const float *x,
                               size_t rows, float *statistics, float *widened, float *pre, ra_error *err);

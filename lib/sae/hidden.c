@@ -61,9 +61,8 @@ ra_status ra_hidden_evaluate(const ra_hidden *hidden, ra_stream stream, ra_pool 
         const ra_hidden_layer *layer = &hidden->layer[i];
         float *y = scratch + i % 2 * part;
         size_t n = layer->outputs, inputs = layer->inputs;
-        RA_TRY(ra_stream_broadcast_row(stream, layer->tensor[RA_ENCODER_BIAS], y, rows, n, err));
-        RA_TRY(ra_stream_gemm(stream, false, true, rows, n, inputs, 1, *out, inputs,
-                              layer->tensor[RA_ENCODER_WEIGHT], inputs, 1, y, n, err));
+        RA_TRY(ra_stream_gemm_bias(stream, *out, rows, layer->tensor[RA_ENCODER_WEIGHT], n, inputs,
+                                   layer->tensor[RA_ENCODER_BIAS], y, n, err));
         RA_TRY(ra_encoder_normalize(stream, &layer->scale, statistics, y, rows, n, err));
         activation_job job = {hidden->activation, hidden->residual && inputs == n ? *out : NULL, y, n};
         ra_pool_run(pool, rows, activate_row, &job);

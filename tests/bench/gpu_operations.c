@@ -62,6 +62,9 @@ void square_tf32(bench *b) {
 void encode(bench *b) {
     CALL(b, gemm, false, true, b->rows, b->K, b->d, 1, b->x, b->d, b->D, b->d, 0, b->pre, b->K);
 }
+static void encode_bias(bench *b) {
+    CALL(b, gemm_bias, b->x, b->rows, b->D, b->K, b->d, b->latent, b->pre, b->K);
+}
 void dense(bench *b) {
     CALL(b, gemm, false, false, b->rows, b->d, b->K, 1, b->pre, b->K, b->D, b->d, 0, b->x_hat, b->d);
 }
@@ -69,7 +72,7 @@ void top_k(bench *b) {
     CALL(b, top_k, b->pre, b->rows, b->K, b->active, 0, &b->codes);
 }
 static void dots(bench *b) {
-    CALL(b, dots, b->x, 1, RA_BF16, b->half, b->K, b->d, b->latent, b->K);
+    CALL(b, dots, b->x, 1, RA_BF16, b->half, b->K, b->d, NULL, b->latent, b->K);
 }
 static void least(bench *b) {
     CALL(b, least_scores, b->pre, b->rows, b->K, b->D, b->D, (ra_least *)(void *)b->x_hat);
@@ -249,6 +252,7 @@ void print_table(bench *b) {
         {"upload, ordinary memory", upload, 4 * Bd, 0},
         {"download, ordinary memory", download, 4 * Bd, 0},
         {"encode: product", encode, 0, 2 * BK * d / 1e12},
+        {"encode: product with a bias", encode_bias, 0, 2 * BK * d / 1e12},
         {"dots of one row, bfloat16", dots, 2 * Kd, 0},
         {"top_k", top_k, 4 * BK + 8 * entries, 0},
         {"least_scores", least, 4 * BK, 0},

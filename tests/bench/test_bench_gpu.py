@@ -15,7 +15,7 @@ def test_times_every_operation():
     assert run.returncode == 0, run.stderr
     assert "an emulated device, compute capability 9.0" in run.stdout, run.stdout
     lines = re.findall(r"^(\w[^\n]*?) +([\d.]+) us +([\d.]+) (?:GB/s|TFLOP/s) +\d+ %$", run.stdout, re.MULTILINE)
-    assert len(lines) == 45, run.stdout
+    assert len(lines) == 46, run.stdout
     assert all(float(time) > 0 for _, time, _ in lines), run.stdout
     used = re.search(r"80 latents, 4 active per row, (\d+) of them in all", run.stdout)
     assert int(used.group(1)) > 12, run.stdout  # of 24: rows are random, so few of them choose the same atoms

@@ -1,6 +1,7 @@
 /* Mistakes on purpose, one a name: each is what a bug in a backend would do, and the emulation has to find it
  * (tests/unit/test_emulation.c). What is planted by name is made with the same calls that
  * the backend uses. */
+#include <cublasLt.h>
 #include <cuda_runtime.h>
 
 #include "emulation.h"
@@ -288,6 +289,45 @@ static void fused(scene *s) { /* (1 + e)^2 - (1 + 2 e) */
     wait(s);
     if (s->pinned[0] != 0) emulation_fault("a multiplication and an addition that are rounded once");
 }
+/* A product with a bias [4] by cuBLASLt, of [4,4] matrices at the scene's memory. `from`: where the bias begins. */
+static void bias_at(scene *s, const float *bias) {
+    cublasHandle_t handle = NULL;
+    cublasLtMatmulDescOpaque_t product;
+    cublasLtMatrixLayoutOpaque_t layout;
+    cublasLtMatmulPreferenceOpaque_t preference;
+    cublasLtMatmulHeuristicResult_t way;
+    int32_t transposed = CUBLAS_OP_T, found = 0;
+    uint32_t epilogue = CUBLASLT_EPILOGUE_BIAS;
+    uint64_t bytes = 256;
+    float one = 1, zero = 0, *work = NULL;
+    (void)cudaMalloc((void **)&work, bytes);
+    (void)cublasCreate(&handle);
+    (void)cudaMemsetAsync(s->device, 0, BYTES, s->stream);
+    (void)cublasLtMatmulDescInit_internal(&product, sizeof product, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+    (void)cublasLtMatmulDescSetAttribute(&product, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
+                                         sizeof transposed);
+    (void)cublasLtMatmulDescSetAttribute(&product, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
+    (void)cublasLtMatmulDescSetAttribute(&product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
+    (void)cublasLtMatrixLayoutInit_internal(&layout, sizeof layout, CUDA_R_32F, 4, 4, 4);
+    (void)cublasLtMatmulPreferenceInit_internal(&preference, sizeof preference);
+    (void)cublasLtMatmulPreferenceSetAttribute(&preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &bytes,
+                                               sizeof bytes);
+    (void)cublasLtMatmulAlgoGetHeuristic(handle, &product, &layout, &layout, &layout, &layout, &preference, 1,
+                                         &way, &found);
+    (void)cublasLtMatmul(handle, &product, &one, s->device, &layout, s->device, &layout, &zero, s->device,
+                         &layout, s->device, &layout, &way.algo, work, bytes, s->stream);
+    wait(s);
+    (void)cublasDestroy(handle);
+    (void)cudaFree(work);
+}
+static void bias_not_aligned(scene *s) {
+    bias_at(s, s->device + 16);
+    bias_at(s, s->device + 17);
+}
+static void bias_too_short(scene *s) {
+    bias_at(s, s->device + THREADS - 4);
+    bias_at(s, s->device + THREADS);
+}
 static void divergent_barrier(scene *s) {
     start(s, 1, THREADS, plant_half_a_barrier);
     wait(s);
@@ -426,6 +466,8 @@ static const struct {
     {"sum without atomics", sum_without_atomics},
     {"misaligned", misaligned},
     {"fused", fused},
+    {"bias not aligned", bias_not_aligned},
+    {"bias too short", bias_too_short},
 };
 
 int emulation_plant(const char *fault) {

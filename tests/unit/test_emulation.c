@@ -45,6 +45,8 @@ static const planted faults[] = {
     {"divergent barrier", "kernel plant_half_a_barrier, block (0,0): a barrier or an exchange that not all"},
     {"divergent exchange",
      "kernel plant_half_an_exchange, block (0,0): a barrier or an exchange that not all"},
+    {"bias not aligned", "a bias that is not aligned: kernels of cuBLASLt load 16 bytes at a time"},
+    {"bias too short", "the bias of a product: bytes 256 to 272 of a block of 256 bytes"},
     {"stream destroyed", "cudaStreamSynchronize: a stream that does not exist"},
     {"leak", "not freed: 1 blocks of device memory, 1 of pinned memory, 2 streams, 1 events"},
 };

@@ -8,6 +8,7 @@
 
 #include <cblas.h>
 #include <stdint.h>
+#include <string.h>
 
 enum {
     TILE = 256,       /* the least side of a tile, unless C is smaller */
@@ -103,10 +104,36 @@ ra_status cpu_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool
     return RA_OK;
 }
 
+/* ---- with a bias ---------------------------------------------------------------------------------------- */
+
+enum { BIAS_ROWS = 16 }; /* of one part */
+
+typedef struct bias_job {
+    const float *bias;
+    size_t rows, n;
+    float *c;
+    size_t ldc;
+} bias_job;
+
+static void bias_part(void *context, size_t part) {
+    const bias_job *job = context;
+    for (size_t i = part * BIAS_ROWS; i < ra_pool_part_end(part, BIAS_ROWS, job->rows); i++)
+        memcpy(job->c + i * job->ldc, job->bias, job->n * sizeof *job->c);
+}
+
+/* The product is added to rows that hold the bias. */
+ra_status cpu_gemm_bias(void *self, ra_backend_stream *stream, const float *a, size_t m, const float *b,
+                        size_t n, size_t k, const float *bias, float *c, size_t ldc, ra_error *err) {
+    bias_job job = {bias, m, n, c, ldc};
+    ra_pool_run(self, ra_pool_parts(m, BIAS_ROWS), bias_part, &job);
+    return cpu_gemm(self, stream, false, true, m, n, k, 1, a, k, b, k, 1, c, ldc, err);
+}
+
 /* ---- few rows times rows of any type ------------------------------------------------------------------- */
 
 typedef struct rows_job {
     ra_dots all;
+    const float *bias;
     float *c;
     size_t ldc;
 } rows_job;
@@ -117,13 +144,17 @@ static void rows_part(void *context, size_t part) {
     ra_dots dots = job->all;
     dots.b = (const char *)dots.b + from * dots.ldb * ra_dtype_size(dots.type);
     dots.n = n - from < ROW_PART ? n - from : ROW_PART;
-    ra_dots_run(&dots, 1, 0, job->c + from, job->ldc);
+    for (size_t i = 0; job->bias && i < dots.m; i++)
+        memcpy(job->c + i * job->ldc + from, job->bias + from, dots.n * sizeof *job->c);
+    ra_dots_run(&dots, 1, job->bias ? 1 : 0, job->c + from, job->ldc);
 }
 
 ra_status cpu_dots(void *self, ra_backend_stream *stream, const float *a, size_t m, ra_dtype dtype,
-                   const void *b, size_t n, size_t k, float *c, size_t ldc, ra_error *err) {
+                   const void *b, size_t n, size_t k, const float *bias, float *c, size_t ldc,
+                   ra_error *err) {
     (void)stream, (void)err;
-    rows_job job = {{.a = a, .lda = k, .m = m, .b = b, .ldb = k, .type = dtype, .n = n, .k = k}, c, ldc};
+    rows_job job = {
+        {.a = a, .lda = k, .m = m, .b = b, .ldb = k, .type = dtype, .n = n, .k = k}, bias, c, ldc};
     ra_pool_run(self, ra_pool_parts(n, ROW_PART), rows_part, &job);
     return RA_OK;
 }

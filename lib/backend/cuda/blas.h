@@ -8,6 +8,7 @@
 
 #include "ra_status.h"
 
+#include <cublasLt.h>
 #include <cublas_v2.h>
 
 /* What cuBLAS recommends as the work area of a handle, and with what it gets along. */
@@ -17,7 +18,7 @@
 #define CUBLAS_LEAST_BYTES ((size_t)64 << 10)
 #endif
 
-/* The member, and the exported symbol. */
+/* The member, and the exported symbol. Those of cuBLASLt are in a library that cuBLAS loads, where dlsym() finds them, too. */
 #define CUBLAS_CALLS(X)                                                                                      \
     X(create, cublasCreate_v2)                                                                               \
     X(destroy, cublasDestroy_v2)                                                                             \
@@ -25,7 +26,14 @@
     X(set_workspace, cublasSetWorkspace_v2)                                                                  \
     X(gemm, cublasGemmEx_64)                                                                                 \
     X(version, cublasGetVersion_v2)                                                                          \
-    X(status_text, cublasGetStatusString)
+    X(status_text, cublasGetStatusString)                                                                    \
+    X(matmul_init, cublasLtMatmulDescInit_internal)                                                          \
+    X(matmul_set, cublasLtMatmulDescSetAttribute)                                                            \
+    X(layout_init, cublasLtMatrixLayoutInit_internal)                                                        \
+    X(preference_init, cublasLtMatmulPreferenceInit_internal)                                                \
+    X(preference_set, cublasLtMatmulPreferenceSetAttribute)                                                  \
+    X(heuristic, cublasLtMatmulAlgoGetHeuristic)                                                             \
+    X(matmul, cublasLtMatmul)
 
 typedef struct cublas_library {
     void *handle;

@@ -50,7 +50,8 @@ struct ra_backend_stream {
     cuda_context *context;
     cudaStream_t handle;
     cublasHandle_t blas; /* NULL: it only copies */
-    void *blas_memory;   /* the work area of its products */
+    void *blas_memory;   /* the work area of its products, */
+    size_t blas_bytes;   /* and its size */
     cudaEvent_t waited;  /* what cuda_wait() waits for, if the thread is to sleep */
     cudaEvent_t reached; /* what another stream waits for that follows this one */
     pthread_mutex_t lock;

@@ -92,12 +92,11 @@ cudaError_t ra_cuda_widen(cudaStream_t stream, cuda_width width, const void *sou
                            is_wide(target, 0) && is_wide(source, 0), source, target);
 }
 
-/* target [count,n] <- scale times the rows of source with these numbers. One block per row.
- *
- * 8 n + 4 bytes and n operations per row: bound by memory. */
+/* Of a row: this lane's share of its numbers. */
 template <int width>
-static __device__ void scale_row(float scale, const float *source, float *target, size_t n) {
-    for_packs<width, 4>((size_t)threadIdx.x * width, (size_t)blockDim.x * width, n,
+static __device__ inline void scale_row(unsigned lanes, unsigned lane, float scale, const float *source,
+                                        float *target, size_t n) {
+    for_packs<width, 4>((size_t)lane * width, (size_t)lanes * width, n,
                         [=](size_t j) { return load<float, width>(source + j); },
                         [=](size_t j, pack<float, width> part) {
                             for (int c = 0; c < width; c++) part.element[c] *= scale;
@@ -105,57 +104,60 @@ static __device__ void scale_row(float scale, const float *source, float *target
                         });
 }
 
-extern "C" __global__ void ra_gather_rows(float scale, const float *source, const int32_t *rows, size_t count,
-                                          size_t n, float *target, bool wide) {
-    for (size_t i = blockIdx.x; i < count; i += gridDim.x) {
-        const float *row = source + (size_t)rows[i] * n;
-        if (wide)
-            scale_row<PACK>(scale, row, target + i * n, n);
-        else
-            scale_row<1>(scale, row, target + i * n, n);
-    }
+static __device__ inline void scale_row_of(bool wide, unsigned lanes, unsigned lane, float scale,
+                                           const float *source, float *target, size_t n) {
+    if (wide)
+        scale_row<PACK>(lanes, lane, scale, source, target, n);
+    else
+        scale_row<1>(lanes, lane, scale, source, target, n);
+}
+
+/* target [count,n] <- scale times the rows of source with these numbers.
+ *
+ * 8 n + 4 bytes and n operations per row: bound by memory. */
+extern "C" __global__ void ra_gather_rows(unsigned lanes, bool wide, float scale, const float *source,
+                                          const int32_t *rows, size_t count, size_t n, float *target) {
+    for_rows(lanes, count, [=](size_t i, unsigned lane) {
+        scale_row_of(wide, lanes, lane, scale, source + (size_t)rows[i] * n, target + i * n, n);
+    });
 }
 
 cudaError_t ra_cuda_gather_rows(cudaStream_t stream, float scale, const float *source, const int32_t *rows,
                                 size_t count, size_t n, float *target) {
     if (count == 0 || n == 0) return cudaSuccess;
     bool wide = is_wide(source, n * sizeof *source) && is_wide(target, 0);
-    return start(stream, dim3(blocks_for(count, MOST_BLOCKS)), threads_for(wide ? n / PACK : n),
-                 ra_gather_rows, scale, source, rows, count, n, target, wide);
+    return start_rows(stream, count, wide ? n / PACK : n, ra_gather_rows, wide, scale, source, rows, count, n,
+                      target);
 }
 
-/* Every row of y [rows,n] <- row [n]. One block per row.
+/* Every row of y [rows,n] <- row [n]; y has `stride` numbers from one row to the next.
  *
  * 4 n bytes per row (the row to be copied comes from the cache), no operations: bound by memory. */
-extern "C" __global__ void ra_broadcast_row(const float *row, float *y, size_t rows, size_t n, bool wide) {
-    for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
-        if (wide)
-            scale_row<PACK>(1, row, y + i * n, n);
-        else
-            scale_row<1>(1, row, y + i * n, n);
+extern "C" __global__ void ra_broadcast_row(unsigned lanes, bool wide, const float *row, float *y,
+                                            size_t rows, size_t n, size_t stride) {
+    for_rows(lanes, rows,
+             [=](size_t i, unsigned lane) { scale_row_of(wide, lanes, lane, 1, row, y + i * stride, n); });
 }
 
-cudaError_t ra_cuda_broadcast_row(cudaStream_t stream, const float *row, float *y, size_t rows, size_t n) {
+cudaError_t ra_cuda_broadcast_row(cudaStream_t stream, const float *row, float *y, size_t rows, size_t n,
+                                  size_t stride) {
     if (rows == 0 || n == 0) return cudaSuccess;
-    bool wide = is_wide(row, 0) && is_wide(y, n * sizeof *y);
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(wide ? n / PACK : n),
-                 ra_broadcast_row, row, y, rows, n, wide);
+    bool wide = n % PACK == 0 && is_wide(row, 0) && is_wide(y, stride * sizeof *y);
+    return start_rows(stream, rows, wide ? n / PACK : n, ra_broadcast_row, wide, row, y, rows, n, stride);
 }
 
-/* Each row of x [rows,n] *= its factor. One block per row.
+/* Each row of x [rows,n] *= its factor.
  *
  * 8 n + 8 bytes and n operations per row: bound by memory. */
-extern "C" __global__ void ra_scale_rows(const double *factor, float *x, size_t rows, size_t n, bool wide) {
-    for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
-        if (wide)
-            scale_row<PACK>((float)factor[i], x + i * n, x + i * n, n);
-        else
-            scale_row<1>((float)factor[i], x + i * n, x + i * n, n);
+extern "C" __global__ void ra_scale_rows(unsigned lanes, bool wide, const double *factor, float *x,
+                                         size_t rows, size_t n) {
+    for_rows(lanes, rows, [=](size_t i, unsigned lane) {
+        scale_row_of(wide, lanes, lane, (float)factor[i], x + i * n, x + i * n, n);
+    });
 }
 
 cudaError_t ra_cuda_scale_rows(cudaStream_t stream, const double *factor, float *x, size_t rows, size_t n) {
     if (rows == 0 || n == 0) return cudaSuccess;
     bool wide = is_wide(x, n * sizeof *x);
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(wide ? n / PACK : n), ra_scale_rows,
-                 factor, x, rows, n, wide);
+    return start_rows(stream, rows, wide ? n / PACK : n, ra_scale_rows, wide, factor, x, rows, n);
 }

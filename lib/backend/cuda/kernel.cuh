@@ -31,6 +31,14 @@ static inline unsigned threads_for(size_t n) {
                             : (unsigned)((n + WARP - 1) / WARP * WARP);
 }
 
+/* Rows that need no sum over them, several to a block where they are short: a row's share of the threads is whole warps, or a
+ * power of two below one. */
+static inline unsigned lanes_for(size_t n) {
+    unsigned lanes = 1;
+    while (lanes < n && lanes < WARP) lanes *= 2;
+    return n > WARP ? threads_for(n) : lanes;
+}
+
 template <typename... Parameters, typename... Arguments>
 static inline cudaError_t start(cudaStream_t stream, dim3 grid, unsigned threads,
                                 void (*kernel)(Parameters...), Arguments... arguments) {
@@ -39,6 +47,24 @@ static inline cudaError_t start(cudaStream_t stream, dim3 grid, unsigned threads
     config.blockDim = dim3(threads);
     config.stream = stream;
     return cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+}
+
+/* Starts a kernel whose first parameter is the share, for so many rows of n packs. */
+template <typename... Parameters, typename... Arguments>
+static inline cudaError_t start_rows(cudaStream_t stream, size_t rows, size_t n,
+                                     void (*kernel)(Parameters...), Arguments... arguments) {
+    unsigned lanes = lanes_for(n), at_once = ROW_THREADS / lanes;
+    return start(stream, dim3(blocks_for((rows + at_once - 1) / at_once, MOST_BLOCKS)), lanes * at_once,
+                 kernel, lanes, arguments...);
+}
+
+/* In such a kernel: each(row, lane) for each row of this thread. */
+template <typename Each>
+static __device__ inline void for_rows(unsigned lanes, size_t rows, const Each &each) {
+    unsigned at_once = blockDim.x / lanes, lane = threadIdx.x % lanes;
+    for (size_t i = (size_t)blockIdx.x * at_once + threadIdx.x / lanes; i < rows;
+         i += (size_t)gridDim.x * at_once)
+        each(i, lane);
 }
 
 /* `width` elements that one instruction loads or stores: 16 bytes if pointers and rows allow it (is_wide),
@@ -58,6 +84,11 @@ static inline bool is_wide(const void *pointer, size_t bytes) {
     return ((uintptr_t)pointer | bytes) % 16 == 0;
 }
 
+/* Loads above it are not moved behind it, to where they are used one by one. */
+static __device__ inline void keep_order() {
+    asm volatile("" ::: "memory");
+}
+
 /* For every pack of `width` numbers from `first` on, in steps of `stride`, as far as whole ones reach: use(i, fetch(i)).
  * So many packs are fetched before the first is used: a thread waits for memory once for all of them. `use` may write
  * what was fetched, and nothing that others fetch. */
@@ -69,6 +100,7 @@ static __device__ inline void for_packs(size_t first, size_t stride, size_t n, c
         decltype(fetch(i)) held[ahead];
 #pragma unroll
         for (int a = 0; a < ahead; a++) held[a] = fetch(i + a * stride);
+        keep_order();
 #pragma unroll
         for (int a = 0; a < ahead; a++) use(i + a * stride, held[a]);
     }

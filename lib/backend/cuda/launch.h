@@ -75,7 +75,8 @@ cudaError_t ra_cuda_relu(cudaStream_t stream, const float *x, float *y, size_t n
 cudaError_t ra_cuda_widen(cudaStream_t stream, cuda_width width, const void *source, float *target, size_t n);
 cudaError_t ra_cuda_gather_rows(cudaStream_t stream, float scale, const float *source, const int32_t *rows,
                                 size_t count, size_t n, float *target);
-cudaError_t ra_cuda_broadcast_row(cudaStream_t stream, const float *row, float *y, size_t rows, size_t n);
+cudaError_t ra_cuda_broadcast_row(cudaStream_t stream, const float *row, float *y, size_t rows, size_t n,
+                                  size_t stride); /* from one row of y to the next */
 cudaError_t ra_cuda_scale_rows(cudaStream_t stream, const double *factor, float *x, size_t rows, size_t n);
 
 /* rows.cu; cuda_projection is ra_projection */
@@ -149,7 +150,7 @@ cudaError_t ra_cuda_adam(cudaStream_t stream, cuda_adam_factors step, float *par
 
 /* dots.cu */
 cudaError_t ra_cuda_dots(cudaStream_t stream, const float *a, size_t m, cuda_width width, const void *b,
-                         size_t n, size_t k, float *c, size_t ldc);
+                         size_t n, size_t k, const float *bias, float *c, size_t ldc); /* bias: or NULL */
 
 /* decode.cu */
 cudaError_t ra_cuda_decode(cudaStream_t stream, cuda_codes codes, cuda_width width, const void *D, size_t d,

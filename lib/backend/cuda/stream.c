@@ -45,9 +45,10 @@ static ra_status prepare_blas(ra_backend_stream *stream, ra_error *err) {
         code = cudaMalloc(&stream->blas_memory, blas_bytes[tried]);
     RA_TRY(cuda_check(context, code, what, err));
     (void)cudaGetLastError(); /* of a size that did not fit */
-    return cublas_check(
-        context, context->blas->set_workspace(stream->blas, stream->blas_memory, blas_bytes[tried - 1]), what,
-        err);
+    stream->blas_bytes = blas_bytes[tried - 1];
+    return cublas_check(context,
+                        context->blas->set_workspace(stream->blas, stream->blas_memory, stream->blas_bytes),
+                        what, err);
 }
 
 /* A thread that waits for copies has nothing to hurry for. */

@@ -22,8 +22,16 @@ ra_status reference_gemm(void *self, ra_backend_stream *stream, bool transpose_a
     return RA_OK;
 }
 
+ra_status reference_gemm_bias(void *self, ra_backend_stream *stream, const float *a, size_t m, const float *b,
+                              size_t n, size_t k, const float *bias, float *c, size_t ldc, ra_error *err) {
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < n; j++) c[i * ldc + j] = bias[j];
+    return reference_gemm(self, stream, false, true, m, n, k, 1, a, k, b, k, 1, c, ldc, err);
+}
+
 ra_status reference_dots(void *self, ra_backend_stream *stream, const float *a, size_t m, ra_dtype dtype,
-                         const void *b, size_t n, size_t k, float *c, size_t ldc, ra_error *err) {
+                         const void *b, size_t n, size_t k, const float *bias, float *c, size_t ldc,
+                         ra_error *err) {
     (void)self, (void)stream, (void)err;
     size_t size = ra_dtype_size(dtype);
     for (size_t i = 0; i < m; i++)
@@ -34,7 +42,7 @@ ra_status reference_dots(void *self, ra_backend_stream *stream, const float *a, 
                 ra_convert_to_f32(dtype, (const char *)b + (j * k + l) * size, &y, 1);
                 sum += (double)a[i * k + l] * y;
             }
-            c[i * ldc + j] = (float)sum;
+            c[i * ldc + j] = (float)(bias ? sum + bias[j] : sum);
         }
     return RA_OK;
 }

@@ -43,6 +43,36 @@ START_TEST(test_gemm) {
 }
 END_TEST
 
+/* From any address and into rows with gaps; on the host with the bits of the product added to rows of the bias. */
+START_TEST(test_gemm_bias) {
+    shape s = shape_of_case(_i);
+    pair p = pair_open(s.device);
+    size_t m = s.first, n = s.second, k = s.third, ldc = n + 1, bytes = m * ldc * sizeof(float);
+    float *a = numbers(m * k, 1), *b = numbers(n * k, 2), *bias = numbers(n + 1, 3), *c = numbers(m * ldc, 4),
+          *d = numbers(m * ldc, 4), *e = numbers(m * ldc, 4);
+    float *on_a = pair_put(&p, a, m * k * sizeof *a), *on_b = pair_put(&p, b, n * k * sizeof *b),
+          *on_bias = pair_put(&p, bias, (n + 1) * sizeof *bias), *on_c = pair_put(&p, c, bytes);
+    for (size_t from = 0; from < 2; from++) {
+        test_fill(c, m * ldc, 4);
+        pair_set(&p, on_c, c, bytes);
+        PAIR_RUN(p, gemm_bias, (a, m, b, n, k, bias + from, c, ldc),
+                 (on_a, m, on_b, n, k, on_bias + from, on_c, ldc));
+        pair_get(&p, d, on_c, bytes);
+        for (size_t i = 0; i < m; i++) assert_close(d + i * ldc, c + i * ldc, n, 2e-4); /* some cancel */
+        for (size_t i = 0; i < m; i++) ck_assert(d[i * ldc + n] == c[i * ldc + n]);     /* between rows */
+        for (size_t i = 0; i < m; i++) memcpy(e + i * ldc, bias + from, n * sizeof *e);
+        pair_set(&p, on_c, e, bytes);
+        ra_ok(ra_backend_gemm(p.tested, false, true, m, n, k, 1, on_a, k, on_b, k, 1, on_c, ldc, &err));
+        pair_get(&p, e, on_c, bytes);
+        for (size_t i = 0; i < m && ra_backend_host_memory(p.tested); i++)
+            ck_assert_mem_eq(e + i * ldc, d + i * ldc, n * sizeof *e);
+    }
+    pair_drop(&p, BLOCKS(on_a, on_b, on_bias, on_c));
+    forget(BLOCKS(a, b, bias, c, d, e));
+    pair_close(&p);
+}
+END_TEST
+
 START_TEST(test_gemm_in_many_tiles) {
     static const struct {
         size_t m, n;
@@ -322,26 +352,32 @@ START_TEST(test_dots) {
     size_t m = s.first < 9 ? s.first : 9, n = s.second, k = s.third, ldc = n + 1,
            bytes = m * ldc * sizeof(float);
     float *a = numbers(m * k, 1), *b = numbers(n * k, 2), *c = numbers(m * ldc, 3),
-          *got = numbers(m * ldc, 3);
+          *got = numbers(m * ldc, 3), *bias = numbers(n, 5);
     void *half = ra_malloc(n * k, sizeof *b);
-    float *on_a = pair_put(&p, a, m * k * sizeof *a), *on_c = pair_put(&p, c, bytes);
+    float *on_a = pair_put(&p, a, m * k * sizeof *a), *on_c = pair_put(&p, c, bytes),
+          *on_bias = pair_put(&p, bias, n * sizeof *bias);
     void *on_half = pair_put(&p, b, n * k * sizeof *b);
-    for (ra_dtype dtype = RA_F32; dtype <= RA_BF16; dtype++) {
-        ra_convert_from_f32(dtype, b, half, n * k);
-        pair_set(&p, on_half, half, n * k * ra_dtype_size(dtype));
-        PAIR_RUN(p, dots, (a, m, dtype, half, n, k, c, ldc), (on_a, m, dtype, on_half, n, k, on_c, ldc));
-        pair_get(&p, got, on_c, bytes);
-        for (size_t i = 0; i < m; i++) assert_close(got + i * ldc, c + i * ldc, n, 2e-5);
-        for (size_t i = 0; i + 1 < m; i++) ck_assert(got[i * ldc + n] == c[i * ldc + n]); /* between rows */
-        /* one row alone */
-        ra_ok(ra_backend_dots(p.tested, on_a + (m - 1) * k, 1, dtype, on_half, n, k, on_c, ldc, &err));
-        float *alone = numbers(n, 4);
-        pair_get(&p, alone, on_c, n * sizeof *alone);
-        ck_assert_mem_eq(alone, got + (m - 1) * ldc, n * sizeof *alone);
-        ra_free(alone);
-    }
-    pair_drop(&p, BLOCKS(on_a, on_half, on_c));
-    forget(BLOCKS(a, b, c, got, half));
+    for (int with = 0; with < 2; with++)
+        for (ra_dtype dtype = RA_F32; dtype <= RA_BF16; dtype++) {
+            const float *adds = with ? bias : NULL, *on_adds = with ? on_bias : NULL;
+            ra_convert_from_f32(dtype, b, half, n * k);
+            pair_set(&p, on_half, half, n * k * ra_dtype_size(dtype));
+            PAIR_RUN(p, dots, (a, m, dtype, half, n, k, adds, c, ldc),
+                     (on_a, m, dtype, on_half, n, k, on_adds, on_c, ldc));
+            pair_get(&p, got, on_c, bytes);
+            for (size_t i = 0; i < m; i++) assert_close(got + i * ldc, c + i * ldc, n, 2e-5);
+            for (size_t i = 0; i + 1 < m; i++)
+                ck_assert(got[i * ldc + n] == c[i * ldc + n]); /* between rows */
+            /* one row alone */
+            ra_ok(ra_backend_dots(p.tested, on_a + (m - 1) * k, 1, dtype, on_half, n, k, on_adds, on_c, ldc,
+                                  &err));
+            float *alone = numbers(n, 4);
+            pair_get(&p, alone, on_c, n * sizeof *alone);
+            ck_assert_mem_eq(alone, got + (m - 1) * ldc, n * sizeof *alone);
+            ra_free(alone);
+        }
+    pair_drop(&p, BLOCKS(on_a, on_half, on_c, on_bias));
+    forget(BLOCKS(a, b, c, got, half, bias));
     pair_close(&p);
 }
 END_TEST
@@ -577,8 +613,8 @@ START_TEST(test_failing_allocations_are_reported) {
 }
 END_TEST
 
-TEST_CASES_LOOP(backend, 60, CASES, test_gemm, test_dots, test_sparse_products, test_selections,
-                test_least_scores)
+TEST_CASES_LOOP(backend, 60, CASES, test_gemm, test_gemm_bias, test_dots, test_sparse_products,
+                test_selections, test_least_scores)
 TEST_CASES_LOOP(backend_rows, 60, SIZES *SIZES *TESTED_DEVICES, test_projections_combine_and_dot,
                 test_gather_and_adam, test_adam_projects)
 /* A workspace that computes on a serial backend keeps it, and may be the last to let go. */

@@ -146,17 +146,28 @@ static void assert_same(const answers *a, const answers *b) {
 }
 
 /* The bytes of an encoder of 16 bits, in memory and on their way, are half of those of float32, and none for a tied one,
- * which is D. The answers are those of the CPU, which multiplies the same numbers in float32. */
+ * which is D. The answers are those of the CPU, which multiplies the same numbers in float32: for a few rows, from one launch
+ * that reads the encoder as it is, beside the two of the selection; for more, from a product for each part of it. */
 START_TEST(test_an_encoder_of_16_bits_stays_so) {
     static const char weight[] = "encoder.final_block.0.weight";
     static const ra_dtype types[] = {RA_F32, RA_F16, RA_BF16};
-    enum { K = 3000, WIDE = 512, FLOATS = K * WIDE * sizeof(float) }; /* more than is widened at a time */
+    enum {
+        K = 3000,
+        WIDE = 512,
+        FLOATS = K * WIDE * sizeof(float),
+        MANY = 33,
+        SELECTION = 1
+    }; /* more than is widened at a time */
+    static const struct {
+        size_t rows, launches, products;
+    } calls[] = {{1, 1, 0}, {32, 1, 0}, {MANY, 2, 2}}; /* of the encoder */
     emulated device = emulated_open();
     device.run_twice(0);
     size_t up[3] = {0};
-    float *values = ra_malloc(K * WIDE, sizeof *values), bias[K], x[2 * WIDE];
+    float *values = ra_malloc(K * WIDE, sizeof *values), bias[K];
+    static float x[MANY * WIDE];
     test_fill(bias, K, 3);
-    test_fill(x, 2 * WIDE, 4);
+    test_fill(x, MANY * WIDE, 4);
     for (int i = 0; i < 3; i++) {
         ra_workspace *workspace = NULL;
         ra_codes codes[2] = {{0}, {0}};
@@ -183,9 +194,19 @@ START_TEST(test_an_encoder_of_16_bits_stays_so) {
         ck_assert_uint_eq(ra_model_get_info(models[1])->device_bytes,
                           memory.dictionary + memory.encoder + memory.search);
         ra_ok(ra_workspace_new(&workspace, &err));
-        for (int m = 0; m < 2; m++) ra_ok(ra_model_encode(models[m], workspace, x, 2, &codes[m], &err));
-        ck_assert_mem_eq(codes[0].index, codes[1].index, 10 * sizeof *codes[0].index);
-        assert_close(codes[1].value, codes[0].value, 10, 1e-5);
+        for (size_t c = 0; c < sizeof calls / sizeof *calls; c++) {
+            size_t rows = calls[c].rows;
+            emulation_counts counts;
+            for (int m = 0; m < 2; m++) {
+                (void)device.count();
+                ra_ok(ra_model_encode(models[m], workspace, x, rows, &codes[m], &err));
+                counts = device.count();
+            }
+            ck_assert_mem_eq(codes[0].index, codes[1].index, 5 * rows * sizeof *codes[0].index);
+            assert_close(codes[1].value, codes[0].value, 5 * rows, 1e-5);
+            ck_assert_uint_eq(counts.launches, SELECTION + (i ? calls[c].launches : 0));
+            ck_assert_uint_eq(counts.products, i ? calls[c].products : 1);
+        }
         for (int m = 0; m < 2; m++) {
             ra_codes_release(&codes[m]);
             ra_model_release(models[m]);

@@ -378,7 +378,7 @@ START_TEST(test_atoms_of_another_type_are_refused) {
     ra_ok(ra_codes_from_dense(&codes, (const float[]){1, 2}, 1, 2, &err));
     ra_fails(ra_backend_decode(backend, &codes, RA_F64, NULL, 2, NULL, &err), RA_ERR_DTYPE,
              "atoms of type F64");
-    ra_fails(ra_backend_dots(backend, NULL, 1, RA_F64, NULL, 1, 1, NULL, 1, &err), RA_ERR_DTYPE,
+    ra_fails(ra_backend_dots(backend, NULL, 1, RA_F64, NULL, 1, 1, NULL, NULL, 1, &err), RA_ERR_DTYPE,
              "rows of type F64 cannot be multiplied");
     ra_codes_release(&codes);
     ra_backend_release(backend);

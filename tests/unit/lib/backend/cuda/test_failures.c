@@ -69,6 +69,8 @@ static ra_status products(run *r, ra_error *err) {
     STEP(ra_stream_accumulate(r->stream, &r->top, v, g, D_, D, err));
     STEP(ra_stream_accumulate(r->stream, &r->top, r->top.value, y, D_, D, err));
     STEP(ra_stream_gemm(r->stream, false, true, ROWS, LATENTS, D_, 1, g, D_, D, D_, 0, s, LATENTS, err));
+    STEP(ra_stream_gemm_bias(r->stream, g, ROWS, D, LATENTS, D_, s, v, LATENTS, err));
+    STEP(ra_stream_axpby(r->stream, 1, v, 1, s, ROWS * LATENTS, err));
     STEP(ra_stream_project_simplex(r->stream, s, ROWS, LATENTS, err));
     STEP(ra_stream_project_ball(r->stream, D, LATENTS, D_, 0.5f, err));
     STEP(ra_stream_axpby(r->stream, 0.5f, y, 2, g, ROWS * D_, err));
@@ -191,7 +193,7 @@ static ra_status keeping(run *r, ra_error *err) {
     if (status == RA_OK) status = ra_backend_dot(r->backend, g, D, MANY * D_, &r->sums[1], err);
     ra_backend_defer(r->backend, false);
     STEP(status);
-    STEP(ra_backend_dots(r->backend, g, 2, RA_BF16, D, LATENTS, D_, y, LATENTS, err));
+    STEP(ra_backend_dots(r->backend, g, 2, RA_BF16, D, LATENTS, D_, s, y, LATENTS, err));
     STEP(ra_backend_products(r->backend, RA_PRECISION_BF16, err));
     status = ra_backend_gemm(r->backend, false, true, 2, LATENTS, D_, 1, g, D_, D, D_, 1, y, LATENTS, err);
     (void)ra_backend_products(r->backend, RA_PRECISION_FLOAT32, NULL);
