@@ -293,7 +293,7 @@ void print_table(bench *b) {
         {"norm_backward, BatchNorm", batch_norm_backward, 12 * BK, 0},
         {"kernel_sums, silverman", kernel_sums, 8 * BK, 0},
         {"pursue, scores computed anew", pursue, 4 * BK + 12 * Bd, 0},
-        {"pursue_back, 8 steps", pursue_back, STEPS * 28 * Bd, 0},
+        {"pursue_back, 8 steps", pursue_back, STEPS * 8 * Bd, 0},
         {"pursue, 8 steps, Gram matrix", pursue_gram, STEPS * 4 * B * n + (8 + STEPS * 4) * Bd, 0},
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) print_line(b, &lines[i]);

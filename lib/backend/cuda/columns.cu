@@ -36,10 +36,12 @@ extern "C" __global__ void ra_column_sums(const float *x, size_t rows, size_t n,
     __shared__ column_memory held;
     size_t column = column_of_thread();
     double middle = center && column < n ? center[column] : 0;
-    sum_columns<1>(rows, n, out, held, [=](size_t row, double *sum) {
-        double value = x[row * n + column] - middle;
-        sum[0] += center ? value * value : value;
-    });
+    sum_columns<1>(
+        rows, n, out, held, [=](size_t row) { return x[row * n + column]; },
+        [=](float number, double *sum) {
+            double value = number - middle;
+            sum[0] += center ? value * value : value;
+        });
 }
 
 cudaError_t ra_cuda_column_sums(cudaStream_t stream, const float *x, size_t rows, size_t n,

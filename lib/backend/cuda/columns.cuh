@@ -8,7 +8,7 @@
 
 #include "backend/cuda/kernel.cuh"
 
-enum { COLUMN_WARPS = ROW_THREADS / WARP, COLUMN_SUMS = 2 };
+enum { COLUMN_WARPS = ROW_THREADS / WARP, COLUMN_SUMS = 2, COLUMNS_AHEAD = 8 };
 
 /* A block's shared memory: the sums by warp and lane. */
 typedef double column_memory[COLUMN_SUMS][COLUMN_WARPS][WARP];
@@ -17,17 +17,26 @@ static __device__ inline size_t column_of_thread() {
     return (size_t)blockIdx.x * WARP + threadIdx.x % WARP;
 }
 
-/* out [parts, sums, n] <- for each part, the sums that `add(row, sum)` adds to, for the thread's column */
-template <int sums, typename Add>
+/* out [parts, sums, n] <- for each part, the sums that `add(fetch(row), sum)` adds to, for the thread's column;
+ * COLUMNS_AHEAD rows are fetched before the first is added */
+template <int sums, typename Fetch, typename Add>
 static __device__ inline void sum_columns(size_t rows, size_t n, double *out, column_memory &held,
-                                          const Add &add) {
+                                          const Fetch &fetch, const Add &add) {
     unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     size_t column = column_of_thread(), part_rows = (rows + gridDim.y - 1) / gridDim.y,
            first = blockIdx.y * part_rows, last = first + part_rows < rows ? first + part_rows : rows;
     double sum[sums] = {};
     if (column < n) {
-#pragma unroll 4
-        for (size_t row = first + warp; row < last; row += COLUMN_WARPS) add(row, sum);
+        size_t row = first + warp;
+        for (; row + (COLUMNS_AHEAD - 1) * COLUMN_WARPS < last; row += COLUMNS_AHEAD * COLUMN_WARPS) {
+            decltype(fetch(row)) at[COLUMNS_AHEAD];
+#pragma unroll
+            for (int a = 0; a < COLUMNS_AHEAD; a++) at[a] = fetch(row + a * COLUMN_WARPS);
+            keep_order();
+#pragma unroll
+            for (int a = 0; a < COLUMNS_AHEAD; a++) add(at[a], sum);
+        }
+        for (; row < last; row += COLUMN_WARPS) add(fetch(row), sum);
     }
     for (int s = 0; s < sums; s++) held[s][warp][lane] = sum[s];
     __syncthreads();

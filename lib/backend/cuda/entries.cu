@@ -74,15 +74,25 @@ cudaError_t ra_cuda_latent_sums(cudaStream_t stream, cuda_by_latent codes, const
 
 /* gradient [entries] <- scale, or -scale where the value is negative; the sum of |value|. 8 bytes per entry: bound by
  * memory. */
-extern "C" __global__ void ra_magnitude_parts(const float *value, size_t entries, float scale,
+template <int width>
+static __device__ inline void add_magnitudes(size_t from, size_t n, const float *value, float scale,
+                                             float *gradient, double *sum) {
+    for_grid_packs<width, 4>(
+        from, n, [=](size_t e) { return load<float, width>(value + e); },
+        [=](size_t e, pack<float, width> part) {
+            for (int c = 0; c < width; c++) {
+                *sum += fabs((double)part.element[c]);
+                part.element[c] = part.element[c] < 0 ? -scale : scale;
+            }
+            store<float, width>(gradient + e, part);
+        });
+}
+
+extern "C" __global__ void ra_magnitude_parts(bool wide, const float *value, size_t entries, float scale,
                                               float *gradient, double *partial) {
     __shared__ double warps[MOST_WARPS];
     double sum = 0;
-    for (size_t e = (size_t)blockIdx.x * blockDim.x + threadIdx.x; e < entries;
-         e += (size_t)gridDim.x * blockDim.x) {
-        sum += fabs((double)value[e]);
-        gradient[e] = value[e] < 0 ? -scale : scale;
-    }
+    FOR_ALL(add_magnitudes, wide, entries, value, scale, gradient, &sum);
     sum = block_sum(sum, warps);
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
@@ -91,6 +101,7 @@ cudaError_t ra_cuda_magnitudes(cudaStream_t stream, const float *value, size_t e
                                float *gradient, double *partial, double *sum) {
     unsigned parts = ra_cuda_sum_parts(entries);
     cudaError_t status =
-        start(stream, dim3(parts), ROW_THREADS, ra_magnitude_parts, value, entries, scale, gradient, partial);
+        start(stream, dim3(parts), ROW_THREADS, ra_magnitude_parts, is_wide(value, 0) && is_wide(gradient, 0),
+              value, entries, scale, gradient, partial);
     return status != cudaSuccess ? status : ra_cuda_add_sum_parts(stream, partial, parts, sum);
 }

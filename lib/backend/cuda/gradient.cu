@@ -1,7 +1,7 @@
 /* The two operations of the backward pass on sparse codes. */
 #include "backend/cuda/kernel.cuh"
 
-enum { WARPS = ROW_THREADS / WARP, MOST_PARTS = 64, THREADS = 128 };
+enum { WARPS = ROW_THREADS / WARP, MOST_PARTS = 64, THREADS = 128, AHEAD = 4 };
 
 /* dvalue [entries] <- g[b] . D[k] for each entry (b, k). A warp has one entry, a block one row of the
  * batch, whose g is in the cache. Sums are float32: one per lane, added as a tree.
@@ -59,6 +59,12 @@ static __device__ inline size_t row_of(const cuda_by_latent &codes, int32_t late
 }
 
 template <int width>
+static __device__ inline void add(pack<float, width> &sum, float factor, const pack<float, width> &input) {
+#pragma unroll
+    for (int c = 0; c < width; c++) sum.element[c] += factor * input.element[c];
+}
+
+template <int width>
 static __device__ void accumulate(const cuda_by_latent &codes, const float *value, const float *x, size_t d,
                                   size_t first, size_t last, float *out, float *partial) {
     size_t column = first + ((size_t)blockIdx.y * blockDim.x + threadIdx.x) * width;
@@ -70,13 +76,20 @@ static __device__ void accumulate(const cuda_by_latent &codes, const float *valu
                              : partial + (size_t)own * (last - first) + (column - first);
         pack<float, width> sum = {};
         if (own < 0) sum = load<float, width>(row);
-#pragma unroll 4
-        for (uint32_t e = by.part_start[p]; e < by.part_start[p + 1]; e++) {
-            pack<float, width> input = load<float, width>(x + (size_t)codes.row[e] * d + column);
-            float factor = value[codes.entry[e]];
+        uint32_t e = by.part_start[p], end = by.part_start[p + 1];
+        for (; e + AHEAD <= end; e += AHEAD) {
+            pack<float, width> input[AHEAD];
+            float factor[AHEAD];
 #pragma unroll
-            for (int c = 0; c < width; c++) sum.element[c] += factor * input.element[c];
+            for (int a = 0; a < AHEAD; a++) {
+                input[a] = load<float, width>(x + (size_t)codes.row[e + a] * d + column);
+                factor[a] = value[codes.entry[e + a]];
+            }
+#pragma unroll
+            for (int a = 0; a < AHEAD; a++) add(sum, factor[a], input[a]);
         }
+        for (; e < end; e++)
+            add(sum, value[codes.entry[e]], load<float, width>(x + (size_t)codes.row[e] * d + column));
         store<float, width>(row, sum);
     }
 }

@@ -12,18 +12,27 @@
 
 enum { BINS = 2048, SCORES_PER_BLOCK = 8192, BINS_PER_THREAD = BINS / ROW_THREADS };
 
-extern "C" __global__ void ra_kth_count(const float *scores, size_t n, int shift, uint32_t digits,
+template <int width>
+static __device__ inline void count_digits(size_t from, size_t n, const float *scores, uint32_t bits,
+                                           uint32_t known, int shift, uint32_t digits, uint32_t *count) {
+    for_grid_packs<width, 4>(
+        from, n, [=](size_t i) { return load<float, width>(scores + i); },
+        [=](size_t, const pack<float, width> &part) {
+            for (int c = 0; c < width; c++) {
+                uint32_t these = __float_as_uint(part.element[c]);
+                if (part.element[c] > 0 && (these & known) == bits)
+                    atomicAdd(&count[these >> shift & digits], 1u);
+            }
+        });
+}
+
+extern "C" __global__ void ra_kth_count(bool wide, const float *scores, size_t n, int shift, uint32_t digits,
                                         cuda_kth *work) {
     __shared__ uint32_t count[BINS];
     for (unsigned i = threadIdx.x; i < BINS; i += blockDim.x) count[i] = 0;
     __syncthreads();
     uint32_t bits = work->bits, known = work->known;
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n;
-         i += (size_t)gridDim.x * blockDim.x) {
-        float score = scores[i];
-        uint32_t these = __float_as_uint(score);
-        if (score > 0 && (these & known) == bits) atomicAdd(&count[these >> shift & digits], 1u);
-    }
+    FOR_ALL(count_digits, wide, n, scores, bits, known, shift, digits, count);
     __syncthreads();
     for (unsigned i = threadIdx.x; i < BINS; i += blockDim.x)
         if (count[i]) atomicAdd(&work->bins[i], (unsigned long long)count[i]);
@@ -59,8 +68,8 @@ cudaError_t ra_cuda_kth_largest(cudaStream_t stream, const float *scores, size_t
     unsigned blocks = blocks_for((n + SCORES_PER_BLOCK - 1) / SCORES_PER_BLOCK, 1024);
     cudaError_t status = cudaMemsetAsync(work, 0, sizeof *work, stream);
     for (size_t i = 0; status == cudaSuccess && i < sizeof passes / sizeof *passes; i++) {
-        status = start(stream, dim3(blocks), ROW_THREADS, ra_kth_count, scores, n, passes[i].shift,
-                       passes[i].digits, work);
+        status = start(stream, dim3(blocks), ROW_THREADS, ra_kth_count, is_wide(scores, 0), scores, n,
+                       passes[i].shift, passes[i].digits, work);
         if (status == cudaSuccess)
             status = start(stream, dim3(1), ROW_THREADS, ra_kth_choose, passes[i].shift, passes[i].digits, k,
                            work);

@@ -27,19 +27,36 @@ static __device__ inline void merge(cuda_least *least, cuda_least other) {
     least->second_low = back.low < front.second_low ? back.low : front.second_low;
 }
 
-extern "C" __global__ void ra_least_scores(const float *scores, size_t rows, size_t n, const float *low,
-                                           const float *high, cuda_least *out) {
+template <int width> struct columns { pack<float, width> score, low, high; };
+
+template <int width>
+static __device__ inline void look_at(const float *row, size_t n, const float *low, const float *high,
+                                      cuda_least *least) {
+    for_packs<width, 2>((size_t)(threadIdx.x % WARP) * width, (size_t)WARP * width, n,
+                        [=](size_t i) {
+                            return columns<width>{load<float, width>(row + i), load<float, width>(low + i),
+                                                  load<float, width>(high + i)};
+                        },
+                        [=](size_t i, const columns<width> &at) {
+                            for (int c = 0; c < width; c++) {
+                                float above = at.score.element[c] + at.high.element[c];
+                                least->high = above < least->high ? above : least->high;
+                                take_lower(least, at.score.element[c] + at.low.element[c], (int32_t)(i + c));
+                            }
+                        });
+}
+
+extern "C" __global__ void ra_least_scores(bool wide, const float *scores, size_t rows, size_t n,
+                                           const float *low, const float *high, cuda_least *out) {
     unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     const float none = INFINITY;
     for (size_t b = (size_t)blockIdx.x * WARPS + warp; b < rows; b += (size_t)gridDim.x * WARPS) {
         const float *row = scores + b * n;
         cuda_least least = {none, none, none, -1};
-#pragma unroll 4
-        for (size_t i = lane; i < n; i += WARP) {
-            float above = row[i] + high[i];
-            least.high = above < least.high ? above : least.high;
-            take_lower(&least, row[i] + low[i], (int32_t)i);
-        }
+        if (wide)
+            look_at<PACK>(row, n, low, high, &least);
+        else
+            look_at<1>(row, n, low, high, &least);
         for (int step = WARP / 2; step; step /= 2) {
             cuda_least other = {__shfl_xor_sync(ALL_LANES, least.high, step),
                                 __shfl_xor_sync(ALL_LANES, least.low, step),
@@ -54,6 +71,7 @@ extern "C" __global__ void ra_least_scores(const float *scores, size_t rows, siz
 cudaError_t ra_cuda_least_scores(cudaStream_t stream, const float *scores, size_t rows, size_t n,
                                  const float *low, const float *high, cuda_least *least) {
     if (rows == 0) return cudaSuccess;
+    bool wide = is_wide(scores, n * sizeof *scores) && is_wide(low, 0) && is_wide(high, 0);
     return start(stream, dim3(blocks_for((rows + WARPS - 1) / WARPS, MOST_BLOCKS)), ROW_THREADS,
-                 ra_least_scores, scores, rows, n, low, high, least);
+                 ra_least_scores, wide, scores, rows, n, low, high, least);
 }

@@ -4,13 +4,13 @@
 #include "backend/cuda/half.cuh"
 
 template <int width> static __device__ void narrow_row(const float *from, bf16 *to, size_t n) {
-    for (size_t j = (size_t)threadIdx.x * width; j < n; j += (size_t)blockDim.x * width) {
-        pack<float, width> x = load<float, width>(from + j);
-        pack<bf16, width> y;
-#pragma unroll
-        for (int c = 0; c < width; c++) y.element[c] = narrow(x.element[c]);
-        store<bf16, width>(to + j, y);
-    }
+    for_packs<width, 4>((size_t)threadIdx.x * width, (size_t)blockDim.x * width, n,
+                        [=](size_t j) { return load<float, width>(from + j); },
+                        [=](size_t j, const pack<float, width> &x) {
+                            pack<bf16, width> y;
+                            for (int c = 0; c < width; c++) y.element[c] = narrow(x.element[c]);
+                            store<bf16, width>(to + j, y);
+                        });
 }
 
 static __device__ void narrow_matrix(const cuda_narrowed &matrix, size_t i, bool wide) {

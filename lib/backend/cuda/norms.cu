@@ -32,10 +32,8 @@ static __device__ void layer_norm(const cuda_norm &norm, const float *u, size_t 
         held_row<width, packs> held;
         double sum = 0, squares = 0;
         auto read = [=](size_t j) { return load<float, width>(row + j); };
-        held.fill(n, [&](size_t j) {
-            pack<float, width> part = read(j);
+        held.fill(n, read, [&](size_t, const pack<float, width> &part) {
             for (int c = 0; c < width; c++) sum += part.element[c];
-            return part;
         });
         double middle = block_sum(sum, warps) / (double)n;
         held.each(n, read, [&](size_t, const pack<float, width> &part) {
@@ -117,10 +115,8 @@ static __device__ void rms_norm(const cuda_norm &norm, double epsilon, const flo
         held_row<width, packs> held;
         double sum = 0;
         auto read = [=](size_t j) { return load<float, width>(row + j); };
-        held.fill(n, [&](size_t j) {
-            pack<float, width> part = read(j);
+        held.fill(n, read, [&](size_t, const pack<float, width> &part) {
             for (int c = 0; c < width; c++) sum += (double)part.element[c] * part.element[c];
-            return part;
         });
         float factor = (float)(1 / sqrt(block_sum(sum, warps) / (double)n + epsilon));
         held.each(n, read, [&](size_t j, const pack<float, width> &part) {
@@ -158,12 +154,20 @@ extern "C" __global__ void ra_norm_sums(bool by_row, cuda_norm norm, const float
                                         size_t rows, size_t n, double *out) {
     __shared__ column_memory held;
     size_t column = column_of_thread();
-    sum_columns<2>(rows, n, out, held, [=](size_t row, double *sum) {
-        size_t at = row * n + column;
-        double gradient = dy[at];
-        sum[0] += gradient * normalized(norm, u[at], by_row ? row : column);
-        sum[1] += gradient;
-    });
+    struct numbers {
+        float dy, u, mean, rstd;
+    };
+    sum_columns<2>(
+        rows, n, out, held,
+        [=](size_t row) {
+            size_t at = row * n + column, of = by_row ? row : column;
+            return numbers{dy[at], u[at], norm.mean[of], norm.rstd[of]};
+        },
+        [](const numbers &at, double *sum) {
+            double gradient = at.dy;
+            sum[0] += gradient * ((at.u - at.mean) * at.rstd);
+            sum[1] += gradient;
+        });
 }
 
 cudaError_t ra_cuda_norm_sums(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u,
@@ -185,15 +189,13 @@ static __device__ void layer_norm_backward(const cuda_norm &norm, const float *u
         held_row<width, packs> held;
         double sum = 0, dot = 0;
         auto read = [=](size_t j) { return load<float, width>(gradient + j); };
-        held.fill(n, [&](size_t j) {
-            pack<float, width> part = read(j), x = load<float, width>(row + j),
-                               gamma = load<float, width>(norm.gamma + j);
+        held.fill(n, read, [&](size_t j, const pack<float, width> &part) {
+            pack<float, width> x = load<float, width>(row + j), gamma = load<float, width>(norm.gamma + j);
             for (int c = 0; c < width; c++) {
                 double dxhat = (double)gamma.element[c] * part.element[c];
                 sum += dxhat;
                 dot += dxhat * ((x.element[c] - center) * factor);
             }
-            return part;
         });
         sum = block_sum(sum, warps) / (double)n;
         dot = block_sum(dot, warps) / (double)n;
@@ -211,14 +213,34 @@ ROW_KERNELS_OF(ra_layer_norm_backward, layer_norm_backward, NORM_PACKS,
                (cuda_norm norm, const float *u, float *dy, size_t rows, size_t n), (norm, u, dy, rows, n));
 
 /* The same with averages over the batch: sums [2,n] / count. 12 bytes and some 10 operations per number. */
-extern "C" __global__ void ra_batch_norm_backward(cuda_norm norm, const float *u, const double *sums,
-                                                  double count, float *dy, size_t rows, size_t n) {
+template <int width> struct gradient_at { pack<float, width> dy, u; };
+
+template <int width>
+static __device__ void batch_norm_backward(const cuda_norm &norm, const float *u, const double *sums,
+                                           double count, float *dy, size_t n) {
+    for_packs<width, 2>((size_t)threadIdx.x * width, (size_t)blockDim.x * width, n,
+                        [=](size_t j) {
+                            return gradient_at<width>{load<float, width>(dy + j), load<float, width>(u + j)};
+                        },
+                        [=](size_t j, gradient_at<width> at) {
+                            for (int c = 0; c < width; c++) {
+                                size_t k = j + c;
+                                double centered = at.dy.element[c] - sums[n + k] / count -
+                                                  normalized(norm, at.u.element[c], k) * sums[k] / count;
+                                at.dy.element[c] = (float)((double)norm.gamma[k] * norm.rstd[k] * centered);
+                            }
+                            store<float, width>(dy + j, at.dy);
+                        });
+}
+
+extern "C" __global__ void ra_batch_norm_backward(bool wide, cuda_norm norm, const float *u,
+                                                  const double *sums, double count, float *dy, size_t rows,
+                                                  size_t n) {
     for (size_t i = blockIdx.x; i < rows; i += gridDim.x)
-        for (size_t j = threadIdx.x; j < n; j += blockDim.x) {
-            size_t at = i * n + j;
-            double centered = dy[at] - sums[n + j] / count - normalized(norm, u[at], j) * sums[j] / count;
-            dy[at] = (float)((double)norm.gamma[j] * norm.rstd[j] * centered);
-        }
+        if (wide)
+            batch_norm_backward<PACK>(norm, u + i * n, sums, count, dy + i * n, n);
+        else
+            batch_norm_backward<1>(norm, u + i * n, sums, count, dy + i * n, n);
 }
 
 cudaError_t ra_cuda_norm_backward(cudaStream_t stream, bool by_row, cuda_norm norm, const float *u,
@@ -231,5 +253,7 @@ cudaError_t ra_cuda_norm_backward(cudaStream_t stream, bool by_row, cuda_norm no
         row_kernel which = row_kernel_for(n, wide, NORM_PACKS, &threads);
         return start(stream, grid, threads, ra_layer_norm_backward_kernels[which], norm, u, dy, rows, n);
     }
-    return start(stream, grid, threads_for(n), ra_batch_norm_backward, norm, u, sums, count, dy, rows, n);
+    bool wide = is_wide(u, n * sizeof *u) && is_wide(dy, 0);
+    return start(stream, grid, threads_for(wide ? n / PACK : n), ra_batch_norm_backward, wide, norm, u, sums,
+                 count, dy, rows, n);
 }

@@ -139,42 +139,109 @@ cudaError_t ra_cuda_pursue(cudaStream_t stream, cuda_path path, const float *gra
     return start(stream, dim3(blocks), threads, ra_pursue, path, t, (const float *)scores, wide);
 }
 
-/* Back along the steps of a row. Each thread has its own columns of r and rho; the dot product of a step
- * needs all of them.
+/* ---- the gradient --------------------------------------------------------------------------------------- */
+
+/* Back along the steps of a row. Each thread has its own columns of r and rho; the dot product of a step needs all of them.
+ * A row's r and rho stay in registers, and the atom of the next step is on its way while that of this one is used.
  *
- * 28 d bytes per row and step (D twice, of which once from the cache; r and rho there and back, which the
- * cache holds; push) for 8 d operations, two of them in float64: bound by memory, with few rows by the k sums
- * that follow one another. */
-extern "C" __global__ void ra_pursue_backward(cuda_path path, const float *g, size_t first, size_t rows,
-                                              float *scratch, float *push) {
-    __shared__ double warps[MOST_WARPS];
+ * 8 d bytes per row and step (D, and push) for 8 d operations, two of them in float64: bound by memory, with few rows by the k
+ * sums that follow one another. */
+template <int width, int packs>
+static __device__ inline void load_atom(const cuda_path &path, size_t b, size_t t,
+                                        pack<float, width> (&atom)[packs]) {
+    const float *D = path.D + (size_t)path.atom[b * path.steps + t] * path.dimensions;
+#pragma unroll
+    for (int i = 0; i < packs; i++) {
+        size_t j = ((size_t)i * blockDim.x + threadIdx.x) * width;
+        if (j < path.dimensions) atom[i] = load<float, width>(D + j);
+    }
+}
+
+template <int width, int packs>
+static __device__ void go_back(const cuda_path &path, const float *g, size_t b, float *push, double *warps) {
     size_t d = path.dimensions;
-    for (size_t row = blockIdx.x; row < rows; row += gridDim.x) {
-        size_t b = first + row;
-        float *r = scratch + row * 2 * d, *rho = r + d;
-        for (size_t j = threadIdx.x; j < d; j += blockDim.x) {
-            r[j] = path.residual[b * d + j];
-            rho[j] = 0;
-        }
-        for (size_t t = path.steps; t-- > 0;) {
-            float v = path.value[b * path.steps + t], *pushed = push + (row * path.steps + t) * d;
-            const float *D = path.D + (size_t)path.atom[b * path.steps + t] * d;
-            double sum = 0;
-            for (size_t j = threadIdx.x; j < d; j += blockDim.x) sum += (double)rho[j] * D[j];
-            float dv = (float)(g[b * path.steps + t] - block_sum(sum, warps));
-            for (size_t j = threadIdx.x; j < d; j += blockDim.x) {
-                float before = r[j] + v * D[j];
-                r[j] = before;
-                pushed[j] = dv * before - v * rho[j];
-                rho[j] += dv * D[j];
+    pack<float, width> r[packs] = {}, rho[packs] = {}, atom[packs] = {}, next[packs] = {};
+    load_atom<width, packs>(path, b, path.steps - 1, next);
+#pragma unroll
+    for (int i = 0; i < packs; i++) {
+        size_t j = ((size_t)i * blockDim.x + threadIdx.x) * width;
+        if (j < d) r[i] = load<float, width>(path.residual + b * d + j);
+    }
+    for (size_t t = path.steps; t-- > 0;) {
+        float v = path.value[b * path.steps + t], *pushed = push + t * d;
+        double sum = 0;
+#pragma unroll
+        for (int i = 0; i < packs; i++) atom[i] = next[i];
+        if (t > 0) load_atom<width, packs>(path, b, t - 1, next);
+#pragma unroll
+        for (int i = 0; i < packs; i++)
+            for (int c = 0; c < width; c++) sum += (double)rho[i].element[c] * atom[i].element[c];
+        float dv = (float)(g[b * path.steps + t] - block_sum(sum, warps));
+#pragma unroll
+        for (int i = 0; i < packs; i++) {
+            size_t j = ((size_t)i * blockDim.x + threadIdx.x) * width;
+            pack<float, width> out;
+            for (int c = 0; c < width; c++) {
+                float before = r[i].element[c] + v * atom[i].element[c];
+                r[i].element[c] = before;
+                out.element[c] = dv * before - v * rho[i].element[c];
+                rho[i].element[c] += dv * atom[i].element[c];
             }
+            if (j < d) store<float, width>(pushed + j, out);
         }
     }
 }
 
+/* The same for a row that registers do not hold: 28 d bytes per step, 16 of them for r and rho, in scratch memory. */
+static __device__ inline void go_back_in_memory(const cuda_path &path, const float *g, size_t b, float *r,
+                                                float *push, double *warps) {
+    size_t d = path.dimensions;
+    float *rho = r + d;
+    for (size_t j = threadIdx.x; j < d; j += blockDim.x) {
+        r[j] = path.residual[b * d + j];
+        rho[j] = 0;
+    }
+    for (size_t t = path.steps; t-- > 0;) {
+        float v = path.value[b * path.steps + t], *pushed = push + t * d;
+        const float *D = path.D + (size_t)path.atom[b * path.steps + t] * d;
+        double sum = 0;
+        for (size_t j = threadIdx.x; j < d; j += blockDim.x) sum += (double)rho[j] * D[j];
+        float dv = (float)(g[b * path.steps + t] - block_sum(sum, warps));
+        for (size_t j = threadIdx.x; j < d; j += blockDim.x) {
+            float before = r[j] + v * D[j];
+            r[j] = before;
+            pushed[j] = dv * before - v * rho[j];
+            rho[j] += dv * D[j];
+        }
+    }
+}
+
+template <int width, int packs>
+static __device__ void pursue_backward(const cuda_path &path, const float *g, size_t first, size_t rows,
+                                       float *scratch, float *push) {
+    __shared__ double warps[MOST_WARPS];
+    size_t d = path.dimensions;
+    for (size_t row = blockIdx.x; row < rows; row += gridDim.x) {
+        float *pushed = push + row * path.steps * d;
+        if constexpr (packs != NOT_HELD)
+            go_back<width, packs>(path, g, first + row, pushed, warps);
+        else
+            go_back_in_memory(path, g, first + row, scratch + row * 2 * d, pushed, warps);
+    }
+}
+
+enum { BACK_PACKS = 4 };
+ROW_KERNELS_OF(ra_pursue_backward, pursue_backward, BACK_PACKS,
+               (cuda_path path, const float *g, size_t first, size_t rows, float *scratch, float *push),
+               (path, g, first, rows, scratch, push));
+
 cudaError_t ra_cuda_pursue_backward(cudaStream_t stream, cuda_path path, const float *g, size_t first,
                                     size_t rows, float *scratch, float *push) {
-    if (rows == 0 || path.dimensions == 0) return cudaSuccess;
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(path.dimensions),
-                 ra_pursue_backward, path, g, first, rows, scratch, push);
+    if (rows == 0 || path.dimensions == 0 || path.steps == 0) return cudaSuccess;
+    unsigned threads;
+    bool wide =
+        is_wide(path.D, path.dimensions * sizeof *path.D) && is_wide(path.residual, 0) && is_wide(push, 0);
+    row_kernel which = row_kernel_for(path.dimensions, wide, BACK_PACKS, &threads);
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads, ra_pursue_backward_kernels[which],
+                 path, g, first, rows, scratch, push);
 }

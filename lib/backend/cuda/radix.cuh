@@ -56,19 +56,18 @@ typedef struct split {
     uint32_t limit, equals, of;
 } split;
 
-/* of(j, &bits): whether number j of n counts, and its bits. All threads call it and get the same. */
-template <typename Of>
-static __device__ inline split find_split(uint32_t n, uint32_t k, select_memory *memory, const Of &of) {
+/* all(count): calls count(bits) with the bits of each number that counts; each thread does so for its share of them. All
+ * threads call it and get the same. */
+template <typename All>
+static __device__ inline split find_split(uint32_t k, select_memory *memory, const All &all) {
     uint32_t known = 0;
     split found = {0, k, 0};
     for (int shift = 32 - DIGIT_BITS; shift >= 0; shift -= DIGIT_BITS) {
         for (unsigned i = threadIdx.x; i < DIGITS; i += blockDim.x) memory->count[i] = 0;
         __syncthreads();
-        for (uint32_t j = threadIdx.x; j < n; j += blockDim.x) {
-            uint32_t bits;
-            if (of(j, &bits) && (bits & known) == found.limit)
-                atomicAdd(&memory->count[bits >> shift & (DIGITS - 1)], 1u);
-        }
+        all([=](uint32_t bits) {
+            if ((bits & known) == found.limit) atomicAdd(&memory->count[bits >> shift & (DIGITS - 1)], 1u);
+        });
         __syncthreads();
         choice chosen = choose(memory, found.equals);
         if (chosen.few) return {0, 0, 0};

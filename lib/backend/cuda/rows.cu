@@ -15,10 +15,8 @@ static __device__ void project_rows(cuda_projection projection, float radius, fl
         held_row<width, packs> held;
         double sum = 0;
         auto read = [=](size_t j) { return load<float, width>(row + j); };
-        held.fill(n, [&](size_t j) {
-            pack<float, width> part = read(j);
+        held.fill(n, read, [&](size_t, const pack<float, width> &part) {
             for (int c = 0; c < width; c++) sum += projection_sum(projection, part.element[c]);
-            return part;
         });
         float factor = projection_factor(projection, block_sum(sum, warps), radius);
         if (projection == CUDA_PROJECT_BALL && factor == 1) continue; /* all threads have the same */

@@ -10,11 +10,14 @@
 
 enum { ROW_MOST_THREADS = 1024, LONG_THREADS = 512, NOT_HELD = 0 };
 
+/* Packs of a thread that are read before the first is used, of a row that is held (where a thread holds so many) and of others. */
+enum { HELD_AHEAD = 4, NOT_HELD_AHEAD = 2 };
+
 /* A thread's part of a row of n numbers, a multiple of `width`. */
 template <int width, int packs> struct held_row {
     pack<float, width> part[packs ? packs : 1];
 
-    /* part(j) for each of the thread's packs, whose first number is j; what it returns is held. */
+    /* of(j) for each of the thread's packs, whose first number is j; what it returns is held. */
     template <typename Part> __device__ inline void fill(size_t n, const Part &of) {
         if (packs) {
 #pragma unroll
@@ -24,6 +27,27 @@ template <int width, int packs> struct held_row {
             }
         } else
             for (size_t j = (size_t)threadIdx.x * width; j < n; j += (size_t)blockDim.x * width) (void)of(j);
+    }
+
+    /* The same, and use(j, part) when some packs are on their way. */
+    template <typename Read, typename Use>
+    __device__ inline void fill(size_t n, const Read &read, const Use &use) {
+        if (!packs) each(n, read, use);
+#pragma unroll
+        for (int first = 0; first < packs; first += HELD_AHEAD) {
+            constexpr int count = packs < HELD_AHEAD ? packs : HELD_AHEAD;
+#pragma unroll
+            for (int i = first; i < first + count; i++) {
+                size_t j = ((size_t)i * blockDim.x + threadIdx.x) * width;
+                if (j < n) part[i] = read(j);
+            }
+            keep_order();
+#pragma unroll
+            for (int i = first; i < first + count; i++) {
+                size_t j = ((size_t)i * blockDim.x + threadIdx.x) * width;
+                if (j < n) use(j, part[i]);
+            }
+        }
     }
 
     /* What is held becomes part(j, part); `again` reads it anew if it is not, and `of` writes it. */
@@ -36,8 +60,9 @@ template <int width, int packs> struct held_row {
                 if (j < n) part[i] = of(j, part[i]);
             }
         } else
-            for (size_t j = (size_t)threadIdx.x * width; j < n; j += (size_t)blockDim.x * width)
-                (void)of(j, again(j));
+            for_packs<width, NOT_HELD_AHEAD>(
+                (size_t)threadIdx.x * width, (size_t)blockDim.x * width, n, again,
+                [&](size_t j, const pack<float, width> &read) { (void)of(j, read); });
     }
 
     /* Calls use(j, part) with what is held; `again` reads it anew if it is not. */
@@ -50,8 +75,8 @@ template <int width, int packs> struct held_row {
                 if (j < n) use(j, part[i]);
             }
         } else
-            for (size_t j = (size_t)threadIdx.x * width; j < n; j += (size_t)blockDim.x * width)
-                use(j, again(j));
+            for_packs<width, NOT_HELD_AHEAD>((size_t)threadIdx.x * width, (size_t)blockDim.x * width, n,
+                                             again, use);
     }
 };
 

@@ -16,6 +16,9 @@ typedef struct tally {
     uint32_t sure, maybe;
 } tally;
 
+/* Tiles that are read before the first is ranked: an even number, so that their counts alternate. */
+enum { TILES_AHEAD = 4 };
+
 typedef struct tile_counts {
     uint32_t warp[2][MOST_WARPS]; /* sure << 16 | maybe */
 } tile_counts;

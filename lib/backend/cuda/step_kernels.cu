@@ -37,6 +37,10 @@ static __device__ inline float cauchy(float x, float h) {
     return 1 / ((1 + u * u) * 3.14159265f * h);
 }
 
+struct numbers {
+    float pre, g;
+};
+
 /* total [2,n] <- kappa g, and kappa, with kappa = kernel(max(pre, 0) - threshold) and h half its bandwidth */
 #define STEP_KERNEL(name, kernel)                                                                            \
     extern "C" __global__ void name(float h, const float *pre, const float *g, const float *thresholds,      \
@@ -44,13 +48,17 @@ static __device__ inline float cauchy(float x, float h) {
         __shared__ column_memory held;                                                                       \
         size_t column = column_of_thread();                                                                  \
         float threshold = column < n ? thresholds[column] : 0;                                               \
-        sum_columns<2>(rows, n, out, held, [=](size_t row, double *sum) {                                    \
-            size_t at = row * n + column;                                                                    \
-            float code = pre[at] > 0 ? pre[at] : 0;                                                          \
-            double kappa = kernel(code - threshold, h);                                                      \
-            sum[0] += kappa * g[at];                                                                         \
-            sum[1] += kappa;                                                                                 \
-        });                                                                                                  \
+        sum_columns<2>(                                                                                      \
+            rows, n, out, held,                                                                              \
+            [=](size_t row) {                                                                                \
+                return numbers{pre[row * n + column], g[row * n + column]};                                  \
+            },                                                                                               \
+            [=](const numbers &at, double *sum) {                                                            \
+                float code = at.pre > 0 ? at.pre : 0;                                                        \
+                double kappa = kernel(code - threshold, h);                                                  \
+                sum[0] += kappa * at.g;                                                                      \
+                sum[1] += kappa;                                                                             \
+            });                                                                                              \
     }
 STEP_KERNEL(ra_step_rectangle, rectangle)
 STEP_KERNEL(ra_step_gaussian, gaussian)

@@ -5,19 +5,40 @@
  * has its own threshold. Two comparisons a score: bound by memory. */
 #include "backend/cuda/select.cuh"
 
-static __device__ inline bool reaches(const float *row, const float *thresholds, float threshold, size_t j) {
-    return row[j] > 0 && row[j] >= (thresholds ? thresholds[j] : threshold);
+static __device__ inline bool reaches(float score, float threshold) {
+    return score > 0 && score >= threshold;
 }
 
-extern "C" __global__ void ra_threshold_count(const float *scores, size_t rows, size_t n,
+template <int width> struct compared { pack<float, width> score, threshold; };
+
+template <int width>
+static __device__ inline uint32_t count_row(const float *row, size_t n, const float *thresholds,
+                                            float threshold) {
+    uint32_t found = 0;
+    for_packs<width, 4>((size_t)threadIdx.x * width, (size_t)blockDim.x * width, n,
+                        [=](size_t j) {
+                            compared<width> at = {};
+                            at.score = load<float, width>(row + j);
+                            if (thresholds) at.threshold = load<float, width>(thresholds + j);
+                            return at;
+                        },
+                        [&](size_t, const compared<width> &at) {
+                            for (int c = 0; c < width; c++)
+                                found += reaches(at.score.element[c],
+                                                 thresholds ? at.threshold.element[c] : threshold);
+                        });
+    return found;
+}
+
+extern "C" __global__ void ra_threshold_count(bool wide, const float *scores, size_t rows, size_t n,
                                               const float *thresholds, float threshold, uint32_t *count) {
     __shared__ uint32_t total;
     for (size_t b = blockIdx.x; b < rows; b += gridDim.x) {
         if (threadIdx.x == 0) total = 0;
         __syncthreads();
-        uint32_t found = 0;
-        for (size_t j = threadIdx.x; j < n; j += blockDim.x)
-            found += reaches(scores + b * n, thresholds, threshold, j);
+        const float *row = scores + b * n;
+        uint32_t found = wide ? count_row<PACK>(row, n, thresholds, threshold)
+                              : count_row<1>(row, n, thresholds, threshold);
         if (found) atomicAdd(&total, found);
         __syncthreads();
         if (threadIdx.x == 0) count[b] = total; /* this thread clears it next */
@@ -31,17 +52,26 @@ extern "C" __global__ void ra_threshold_fill(const float *scores, size_t rows, s
     for (size_t b = blockIdx.x; b < rows; b += gridDim.x) {
         const float *row = scores + b * n;
         uint64_t done = start_of[b], end = start_of[b + 1]; /* less than it has, if the host's memory ends */
-        unsigned tile = 0;
-        for (size_t from = 0; from < n; from += blockDim.x, tile++) {
-            size_t j = from + threadIdx.x;
-            bool taken = j < n && reaches(row, thresholds, threshold, j);
-            tally before, total;
-            rank_in_tile(taken, false, &counts, tile, &before, &total);
-            if (taken && done + before.sure < end) {
-                index[done + before.sure] = (int32_t)j;
-                value[done + before.sure] = row[j];
+        for (size_t from = 0; from < n; from += TILES_AHEAD * blockDim.x) {
+            float score[TILES_AHEAD], bar[TILES_AHEAD];
+#pragma unroll
+            for (unsigned tile = 0; tile < TILES_AHEAD; tile++) {
+                size_t j = from + tile * blockDim.x + threadIdx.x;
+                score[tile] = j < n ? row[j] : 0;
+                bar[tile] = thresholds && j < n ? thresholds[j] : threshold;
             }
-            done += total.sure;
+#pragma unroll
+            for (unsigned tile = 0; tile < TILES_AHEAD; tile++) {
+                size_t j = from + tile * blockDim.x + threadIdx.x;
+                bool taken = reaches(score[tile], bar[tile]);
+                tally before, total;
+                rank_in_tile(taken, false, &counts, tile, &before, &total);
+                if (taken && done + before.sure < end) {
+                    index[done + before.sure] = (int32_t)j;
+                    value[done + before.sure] = score[tile];
+                }
+                done += total.sure;
+            }
         }
         __syncthreads(); /* the last tile of this row may still be read */
     }
@@ -50,8 +80,9 @@ extern "C" __global__ void ra_threshold_fill(const float *scores, size_t rows, s
 cudaError_t ra_cuda_threshold_count(cudaStream_t stream, const float *scores, size_t rows, size_t n,
                                     const float *thresholds, float threshold, uint32_t *count) {
     if (rows == 0) return cudaSuccess;
-    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_threshold_count, scores,
-                 rows, n, thresholds, threshold, count);
+    bool wide = is_wide(scores, n * sizeof *scores) && is_wide(thresholds, 0);
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(wide ? n / PACK : n),
+                 ra_threshold_count, wide, scores, rows, n, thresholds, threshold, count);
 }
 
 cudaError_t ra_cuda_threshold_fill(cudaStream_t stream, const float *scores, size_t rows, size_t n,

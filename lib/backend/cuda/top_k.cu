@@ -4,42 +4,78 @@
 
 /* ---- many ---------------------------------------------------------------------------------------------- */
 
+enum { MANY_THREADS = 1024, FEW_ROWS = 512 };
+
 /* One block per row. A radix select finds the bits of the k-th largest; one more pass writes the larger scores, and of the
  * equal ones as many as are needed.
  *
  * 4 n bytes per row from memory, once: the other four passes over a row read the cache (256 KiB for
  * 65,536 scores). 8 bytes per entry written. Some 8 operations per score and pass: bound by the cache's
  * bandwidth, 20 n bytes per row. */
-extern "C" __global__ void ra_top_k(const float *scores, size_t rows, uint32_t n, uint32_t k, float above,
-                                    int32_t *index, float *value, uint32_t *count) {
+template <int width>
+static __device__ void top_k(const float *scores, size_t rows, uint32_t n, uint32_t k, float above,
+                             int32_t *index, float *value, uint32_t *count) {
     __shared__ select_memory memory;
     __shared__ tile_counts counts;
     for (size_t b = blockIdx.x; b < rows; b += gridDim.x) {
         const float *row = scores + b * n;
-        split at_k = find_split(n, k, &memory, [=](uint32_t j, uint32_t *bits) {
-            *bits = ordered(row[j]);
-            return row[j] > above;
+        split at_k = find_split(k, &memory, [=](const auto &add) {
+            for_packs<width, 4>((size_t)threadIdx.x * width, (size_t)blockDim.x * width, n,
+                                [=](size_t j) { return load<float, width>(row + j); },
+                                [&](size_t, const pack<float, width> &part) {
+                                    for (int c = 0; c < width; c++)
+                                        if (part.element[c] > above) add(ordered(part.element[c]));
+                                });
         });
         uint32_t limit = at_k.limit, equals = at_k.equals;
         tally done = {0, 0};
-        for (uint32_t from = 0, tile = 0; from < n; from += blockDim.x, tile++) {
-            uint32_t j = from + threadIdx.x, bits = j < n ? ordered(row[j]) : 0;
-            bool above_bar = j < n && row[j] > above, larger = above_bar && bits > limit,
-                 equal = above_bar && bits == limit;
-            tally before, total;
-            rank_in_tile(larger, equal, &counts, tile, &before, &total);
-            uint32_t equals_before = done.maybe + before.maybe;
-            if (larger || (equal && equals_before < equals)) {
-                size_t at = b * k + done.sure + before.sure + min(equals_before, equals);
-                index[at] = (int32_t)j;
-                value[at] = row[j];
+        for (uint32_t from = 0; from < n; from += TILES_AHEAD * blockDim.x) {
+            float score[TILES_AHEAD];
+#pragma unroll
+            for (unsigned tile = 0; tile < TILES_AHEAD; tile++) {
+                uint32_t j = from + tile * blockDim.x + threadIdx.x;
+                score[tile] = j < n ? row[j] : NAN; /* above no bar */
             }
-            done.sure += total.sure;
-            done.maybe += total.maybe;
+#pragma unroll
+            for (unsigned tile = 0; tile < TILES_AHEAD; tile++) {
+                uint32_t j = from + tile * blockDim.x + threadIdx.x, bits = ordered(score[tile]);
+                bool above_bar = score[tile] > above, larger = above_bar && bits > limit,
+                     equal = above_bar && bits == limit;
+                tally before, total;
+                rank_in_tile(larger, equal, &counts, tile, &before, &total);
+                uint32_t equals_before = done.maybe + before.maybe;
+                if (larger || (equal && equals_before < equals)) {
+                    size_t at = b * k + done.sure + before.sure + min(equals_before, equals);
+                    index[at] = (int32_t)j;
+                    value[at] = score[tile];
+                }
+                done.sure += total.sure;
+                done.maybe += total.maybe;
+            }
         }
         if (threadIdx.x == 0) count[b] = done.sure + min(done.maybe, equals);
         __syncthreads(); /* the last tile of this row may still be read */
     }
+}
+
+extern "C" __global__ void __launch_bounds__(MANY_THREADS)
+    ra_top_k(const float *scores, size_t rows, uint32_t n, uint32_t k, float above, int32_t *index,
+             float *value, uint32_t *count) {
+    top_k<PACK>(scores, rows, n, k, above, index, value, count);
+}
+extern "C" __global__ void __launch_bounds__(MANY_THREADS)
+    ra_top_k_narrow(const float *scores, size_t rows, uint32_t n, uint32_t k, float above, int32_t *index,
+                    float *value, uint32_t *count) {
+    top_k<1>(scores, rows, n, k, above, index, value, count);
+}
+
+/* As many threads as a block can have where there are few rows. */
+static cudaError_t start_many(cudaStream_t stream, const float *scores, size_t rows, size_t n, size_t k,
+                              float above, int32_t *index, float *value, uint32_t *count) {
+    bool wide = is_wide(scores, n * sizeof *scores);
+    unsigned threads = rows < FEW_ROWS && n >= MANY_THREADS * PACK ? (unsigned)MANY_THREADS : threads_for(n);
+    return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads, wide ? ra_top_k : ra_top_k_narrow,
+                 scores, rows, n, k, above, index, value, count);
 }
 
 /* ---- a few ---------------------------------------------------------------------------------------------- */
@@ -73,15 +109,14 @@ typedef struct collection {
 
 /* The collection becomes the k best of it. All threads call it, behind a barrier, and there is one behind it. */
 static __device__ inline void keep_best(collection *c, uint32_t count, uint32_t k) {
-    split by_value = find_split(count, k, &c->memory, [=](uint32_t j, uint32_t *bits) {
-        *bits = ordered(c->value[j]);
-        return true;
+    split by_value = find_split(k, &c->memory, [=](const auto &add) {
+        for (uint32_t j = threadIdx.x; j < count; j += blockDim.x) add(ordered(c->value[j]));
     });
     uint32_t first = 0; /* of equals, those with the lowest indices, that is, the largest of ~index */
     if (by_value.equals < by_value.of) {
-        split by_index = find_split(count, by_value.equals, &c->memory, [=](uint32_t j, uint32_t *bits) {
-            *bits = ~c->index[j];
-            return ordered(c->value[j]) == by_value.limit;
+        split by_index = find_split(by_value.equals, &c->memory, [=](const auto &add) {
+            for (uint32_t j = threadIdx.x; j < count; j += blockDim.x)
+                if (ordered(c->value[j]) == by_value.limit) add(~c->index[j]);
         });
         first = by_index.limit;
     }
@@ -206,9 +241,7 @@ size_t ra_cuda_top_k_scratch(size_t rows, size_t n, size_t k) {
 cudaError_t ra_cuda_top_k(cudaStream_t stream, const float *scores, size_t rows, size_t n, size_t k,
                           float above, int32_t *index, float *value, uint32_t *count, void *scratch) {
     if (rows == 0) return cudaSuccess;
-    if (k > FEW)
-        return start(stream, dim3(blocks_for(rows, MOST_BLOCKS)), threads_for(n), ra_top_k, scores, rows, n,
-                     k, above, index, value, count);
+    if (k > FEW) return start_many(stream, scores, rows, n, k, above, index, value, count);
     size_t parts = parts_of(rows, n, k);
     if (parts == 1) return start_few(stream, scores, NULL, rows, n, k, above, 1, index, value, count);
     float *best = (float *)scratch;

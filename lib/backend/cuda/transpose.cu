@@ -5,7 +5,7 @@
  * the pre-codes that the entries were selected from; they are written once and read twice. */
 #include "backend/cuda/scan.cuh"
 
-enum { WARPS = ROW_THREADS / WARP, MOST_PARTS = 64 };
+enum { WARPS = ROW_THREADS / WARP, MOST_PARTS = 64, MARKS_AHEAD = 4 };
 
 static dim3 grid_over(const cuda_codes &codes, unsigned threads) {
     return dim3(blocks_for(codes.rows, MOST_BLOCKS),
@@ -35,11 +35,20 @@ extern "C" __global__ void ra_count_marks(const uint32_t *bits, size_t latents, 
     unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     for (size_t k = (size_t)blockIdx.x * WARPS + warp; k < latents; k += (size_t)gridDim.x * WARPS) {
         uint32_t sum = 0;
-        for (size_t first = 0; first < words; first += WARP) {
-            size_t w = first + lane;
-            uint32_t own = w < words ? (uint32_t)__popc(bits[k * words + w]) : 0, upto = warp_scan(own);
-            if (w < words) before[k * words + w] = sum + upto - own;
-            sum += __shfl_sync(ALL_LANES, upto, WARP - 1);
+        for (size_t first = 0; first < words; first += MARKS_AHEAD * WARP) {
+            uint32_t read[MARKS_AHEAD];
+#pragma unroll
+            for (unsigned a = 0; a < MARKS_AHEAD; a++) {
+                size_t w = first + a * WARP + lane;
+                read[a] = w < words ? bits[k * words + w] : 0;
+            }
+#pragma unroll
+            for (unsigned a = 0; a < MARKS_AHEAD; a++) {
+                size_t w = first + a * WARP + lane;
+                uint32_t own = (uint32_t)__popc(read[a]), upto = warp_scan(own);
+                if (w < words) before[k * words + w] = sum + upto - own;
+                sum += __shfl_sync(ALL_LANES, upto, WARP - 1);
+            }
         }
         if (lane == 0) count[k] = sum;
     }

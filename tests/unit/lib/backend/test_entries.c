@@ -168,9 +168,8 @@ START_TEST(test_pursue_long_rows) {
 }
 END_TEST
 
-START_TEST(test_pursue_backward) {
-    shape s = shape_of_case(_i);
-    pursuit f = make(&s);
+static void check_backward(const shape *s) {
+    pursuit f = make(s);
     size_t path = f.rows * STEPS, first = f.rows / 2, rows = f.rows - first;
     ra_ok(ra_backend_pursue(f.p.oracle, &f.a, f.gram, 0, STEPS, f.scores, &err));
     for (size_t i = 0; i < path; i++) f.value[i] /= 1 + fabsf(f.value[i]);
@@ -189,8 +188,22 @@ START_TEST(test_pursue_backward) {
     forget(BLOCKS(g, room, push, out));
     release(&f);
 }
+
+START_TEST(test_pursue_backward) {
+    shape s = shape_of_case(_i);
+    check_backward(&s);
+}
+END_TEST
+
+/* As above, of rows that registers hold in several packs per thread, and of one that they do not hold. */
+START_TEST(test_pursue_backward_of_long_rows) {
+    static const size_t lengths[] = {1000, 1001, 4100, 8196};
+    for (int device = 0; device < TESTED_DEVICES; device++)
+        for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+            check_backward(&(shape){.device = device, .first = 2, .second = 7, .third = lengths[i]});
+}
 END_TEST
 
 TEST_CASES_LOOP(backend_entries, 60, CASES, test_entries)
-TEST_CASES_SLOW(backend_long_pursuit, 60, test_pursue_long_rows)
+TEST_CASES_SLOW(backend_long_pursuit, 60, test_pursue_long_rows, test_pursue_backward_of_long_rows)
 TEST_CASES_LOOP(backend_pursuit, 60, CASES, test_pursue, test_pursue_backward)
