@@ -150,6 +150,15 @@ void ra_coarse_round(ra_coarse *coarse, ra_pool *pool, const float *x, size_t ro
     ra_pool_run(pool, ra_pool_parts(rows, ROWS_PER_PART), round_part, &job);
 }
 
+RA_MULTIVERSION static void widen_numbers(const uint8_t *restrict number, float *restrict x, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = (float)((int32_t)number[i] - ZERO);
+}
+
+void ra_coarse_widen(const ra_coarse *rows, size_t from, size_t count, float *x) {
+    size_t d = rows->d, width = padded(d, QUAD);
+    for (size_t k = 0; k < count; k++) widen_numbers(rows->number + (from + k) * width, x + k * d, d);
+}
+
 /* ---- comparing ----------------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(RA_SANITIZE)

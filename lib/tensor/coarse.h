@@ -41,6 +41,10 @@ void ra_coarse_release(ra_coarse *coarse); /* leaves {0} */
 /* Rounds x [rows,d], rows <= capacity, in the place of the rows before. Not-finite numbers are allowed. */
 void ra_coarse_round(ra_coarse *coarse, ra_pool *pool, const float *x, size_t rows);
 
+/* x [count,d] <- the numbers of rows, not columns, from this one on, each a multiple of its row's step; 0 for those of a row
+ * that cannot be rounded. */
+void ra_coarse_widen(const ra_coarse *rows, size_t from, size_t count, float *x);
+
 /* A column and a row whose dot product may exceed the column's bar. Returns the bar from now on; INFINITY: no more. */
 typedef float ra_coarse_found(void *context, size_t column, size_t row);
 

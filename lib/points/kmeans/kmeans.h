@@ -3,6 +3,7 @@
  *   kmeans.c     the table of methods, and the run from the options to the points
  *   state.c      the memory of a run; reports
  *   seed.c       the first centers: greedy k-means++ on a sample
+ *   products.c   the products that this takes
  *   assign.c     assigns every row to its nearest center; skips rows that cannot change
  *   lloyd.c      the method `lloyd`
  *   minibatch.c  the method `minibatch`

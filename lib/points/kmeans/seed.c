@@ -17,8 +17,10 @@
  *   do those after it, for the next product.
  *
  * The distances that are kept, and so the probabilities, are computed in float64 from the vectors. The
- * products only rank candidates and find the rows that may be nearer to a new center. */
+ * products only rank candidates and find the rows that may be nearer to a new center. They
+ * are products of rows in 8 bits (products.h). */
 #include "points/kmeans/kmeans.h"
+#include "points/kmeans/products.h"
 #include "points/scores.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
@@ -51,27 +53,27 @@ enum {
     TRIES_MOST = 64,          /* 2 + ln N is smaller for every N */
     PART_ROWS = 512,
     LANES = 32,
+    BLOCK_ROWS = 64, /* of a part, that are tested together */
 };
 
 typedef struct seeding {
     ra_kmeans *run;
     ra_random random;
-    size_t rows, jury;            /* S rows in the sample, the first J of them in the jury */
-    size_t d, tries;              /* candidates per center */
-    uint64_t *row;                /* [S] the numbers of the rows */
-    float *vector;                /* [S,d] minus the mean of the data */
-    float *norm;                  /* [S] squared */
-    double *distance;             /* [S] squared, to the nearest center so far */
-    float *near;                  /* [S] the same in float32 */
-    double *cumulative;           /* [S] sums of `distance` up to each row */
-    size_t capacity, count;       /* of candidates in a product */
-    size_t *candidate;            /* [count] their positions in the sample */
-    size_t *taken;                /* the positions of those that became centers */
-    float *proposed;              /* [count,d] */
-    float *score;                 /* [count,J] of the candidates, [taken,S] of the centers */
-    double *left;                 /* [tries, parts] sums of the distances that a candidate leaves */
-    ra_uploaded sample, uploaded; /* `vector` and `proposed` */
-    ra_buffer memory;             /* for a device's scores */
+    size_t rows, jury;      /* S rows in the sample, the first J of them in the jury */
+    size_t d, tries;        /* candidates per center */
+    uint64_t *row;          /* [S] the numbers of the rows */
+    float *vector;          /* [S,d] minus the mean of the data */
+    float *norm;            /* [S] squared */
+    double *distance;       /* [S] squared, to the nearest center so far */
+    float *near;            /* [S] the same in float32 */
+    double *cumulative;     /* [S] sums of `distance` up to each row */
+    size_t capacity, count; /* of candidates in a product */
+    size_t *candidate;      /* [count] their positions in the sample */
+    size_t *taken;          /* the positions of those that became centers */
+    float *score;           /* [count,J] of the candidates, [taken,S] of the centers */
+    double *left;           /* [tries, parts] sums of the distances that a candidate leaves */
+    ra_seed_products products;
+    bool wild; /* some row is (scores.h) */
 } seeding;
 
 static size_t least(size_t a, size_t b) {
@@ -148,42 +150,75 @@ typedef struct admit_job {
     size_t count; /* of s->taken; s->score is [count,S] */
 } admit_job;
 
-/* Updates the distance of a row by those new centers that can be the nearest. */
-static void admit_row(const admit_job *job, size_t i, double share) {
-    const seeding *s = job->s;
-    double best = s->distance[i];
-    for (size_t t = 0; t < job->count; t++) {
-        size_t center = s->taken[t];
-        double norms = (double)s->norm[i] + (double)s->norm[center];
-        bool bounded = !ra_filter_wild(norms);
-        if (bounded && norms * (1 - share) + (double)s->score[t * s->rows + i] > best) continue;
-        double distance = ra_squared_distance(s->vector + i * s->d, s->vector + center * s->d, s->d);
-        best = distance < best ? distance : best;
-    }
-    s->distance[i] = best;
-    s->near[i] = (float)best;
+/* What a new center's product says of the distances to it. */
+typedef struct new_center {
+    const float *score; /* [S] */
+    float norm, rest;   /* squared; 1 minus the share of norms that is error */
+    float lost, whole;  /* twice those of products.h */
+} new_center;
+
+static new_center view_center(const seeding *s, size_t t) {
+    size_t at = s->taken[t];
+    return (new_center){.score = s->score + t * s->rows,
+                        .norm = s->norm[at],
+                        .rest = (float)(1 - s->run->nearest.points.share - 1e-6), /* for sums in float32 */
+                        .lost = 2 * s->products.lost[at],
+                        .whole = 2 * s->products.whole[at]};
 }
 
+/* Whether one of the rows [n] may be nearer to the center than `near` tells. What is not a number may. */
+RA_MULTIVERSION static bool any_nearer(const new_center *center, size_t from, const float *restrict norm,
+                                       const float *restrict near, const float *restrict lost,
+                                       const float *restrict whole, size_t n) {
+    const float *restrict score = center->score + from;
+    uint32_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        float least = (norm[i] + center->norm) * center->rest + score[i] -
+                      (center->whole * lost[i] + center->lost * whole[i]);
+        found |= !(least > near[i]);
+    }
+    return found;
+}
+
+static void admit_block(const seeding *s, const new_center *center, size_t t, size_t from, size_t n) {
+    size_t at = s->taken[t];
+    double share = s->run->nearest.points.share;
+    for (size_t i = from; i < from + n; i++) {
+        double norms = (double)s->norm[i] + (double)s->norm[at], score = (double)center->score[i],
+               error = (double)center->whole * (double)s->products.lost[i] +
+                       (double)center->lost * (double)s->products.whole[i];
+        bool bounded = !ra_filter_wild(norms);
+        if (bounded && norms * (1 - share) + score - error > s->distance[i]) continue;
+        double distance = ra_squared_distance(s->vector + i * s->d, s->vector + at * s->d, s->d);
+        if (!(distance < s->distance[i])) continue;
+        s->distance[i] = distance;
+        s->near[i] = (float)distance;
+    }
+}
+
+/* Updates the distances of rows by those new centers that can be the nearest. */
 static void admit_part(void *context, size_t part) {
     const admit_job *job = context;
-    double share = job->s->run->nearest.points.share;
-    for (size_t i = part * PART_ROWS; i < (part + 1) * PART_ROWS && i < job->s->rows; i++)
-        admit_row(job, i, share);
-}
-
-static ra_status multiply(seeding *s, const size_t *positions, size_t count, size_t rows, ra_error *err) {
-    ra_backend *backend = s->run->nearest.backend;
-    for (size_t c = 0; c < count; c++)
-        memcpy(s->proposed + c * s->d, s->vector + positions[c] * s->d, s->d * sizeof *s->proposed);
-    RA_TRY(ra_uploaded_set(&s->uploaded, backend, s->proposed, count * s->d, err));
-    return ra_scores(&s->memory, backend, s->uploaded.vectors, count, s->sample.vectors, rows, s->d, s->score,
-                     err);
+    const seeding *s = job->s;
+    size_t first = part * PART_ROWS, end = least(first + PART_ROWS, s->rows);
+    for (size_t i = first; i < end; i++)
+        s->near[i] = (float)s->distance[i]; /* more exact than the products */
+    for (size_t t = 0; t < job->count; t++) {
+        const new_center center = view_center(s, t);
+        for (size_t from = first; from < end; from += BLOCK_ROWS) {
+            size_t n = least(end - from, BLOCK_ROWS);
+            if (s->wild || any_nearer(&center, from, s->norm + from, s->near + from, s->products.lost + from,
+                                      s->products.whole + from, n))
+                admit_block(s, &center, t, from, n);
+        }
+    }
 }
 
 /* The rows s->taken [count] become the centers from `first` on. */
 static ra_status admit(seeding *s, size_t count, size_t first, ra_error *err) {
     ra_kmeans *run = s->run;
-    if (first == 0 || s->jury < s->rows) RA_TRY(multiply(s, s->taken, count, s->rows, err));
+    if (first == 0 || s->jury < s->rows)
+        RA_TRY(ra_seed_scores(&s->products, s->taken, count, s->rows, s->score, err));
     ra_pool_run(run->nearest.reader.pool, ra_pool_parts(s->rows, PART_ROWS), admit_part,
                 &(admit_job){s, count});
     for (size_t t = 0; t < count; t++)
@@ -215,7 +250,7 @@ static ra_status propose(seeding *s, size_t centers, ra_error *err) {
         double target = ra_random_unit(&s->random) * s->cumulative[s->rows - 1];
         s->candidate[c] = find_row(s->cumulative, s->rows, target);
     }
-    return multiply(s, s->candidate, s->count, s->jury, err);
+    return ra_seed_scores(&s->products, s->candidate, s->count, s->jury, s->score, err);
 }
 
 /* Whether to keep a candidate, after the `taken` centers since it was drawn. */
@@ -286,14 +321,12 @@ static ra_status allocate(seeding *s, ra_error *err) {
     s->cumulative = ra_malloc(s->rows, sizeof *s->cumulative);
     s->candidate = ra_malloc(s->capacity, sizeof *s->candidate);
     s->taken = ra_malloc(s->capacity, sizeof *s->taken);
-    s->proposed = ra_malloc(s->capacity * s->d, sizeof *s->proposed);
     s->score = ra_malloc(scores, sizeof *s->score);
     s->left = ra_malloc(s->tries * ra_pool_parts(s->jury, PART_ROWS), sizeof *s->left);
     if (s->row && s->vector && s->norm && s->distance && s->near && s->cumulative && s->candidate &&
-        s->taken && s->proposed && s->score && s->left)
+        s->taken && s->score && s->left)
         return RA_OK;
-    RA_FAIL_MEMORY(err, "the seeds of k-means",
-                   (s->rows * s->d + s->capacity * s->d + scores) * sizeof(float));
+    RA_FAIL_MEMORY(err, "the seeds of k-means", (s->rows * s->d + scores) * sizeof(float));
 }
 
 static void release(seeding *s) {
@@ -305,12 +338,9 @@ static void release(seeding *s) {
     ra_free(s->cumulative);
     ra_free(s->candidate);
     ra_free(s->taken);
-    ra_free(s->proposed);
     ra_free(s->score);
     ra_free(s->left);
-    ra_buffer_release(&s->sample.memory);
-    ra_buffer_release(&s->uploaded.memory);
-    ra_buffer_release(&s->memory);
+    ra_seed_products_release(&s->products);
 }
 
 static void sample_part(void *context, size_t part) {
@@ -406,7 +436,9 @@ ra_status ra_kmeans_seed(ra_kmeans *run, ra_error *err) {
     }
     if (status == RA_OK) {
         ra_pool_run(run->nearest.reader.pool, ra_pool_parts(s.rows, PART_ROWS), sample_part, &s);
-        status = ra_uploaded_set(&s.sample, run->nearest.backend, s.vector, s.rows * s.d, err);
+        for (size_t i = 0; i < s.rows; i++) s.wild |= ra_filter_wild((double)s.norm[i]);
+        status =
+            ra_seed_products_init(&s.products, run->nearest.backend, s.vector, s.rows, s.d, s.capacity, err);
     }
     if (status == RA_OK) status = seed_all(&s, err);
     release(&s);
