@@ -198,8 +198,8 @@ ra_status ra_metric_singular_values(ra_backend *backend, const float *D, size_t 
 /* ---- two samples of the same shape -------------------------------------------------------------------- */
 
 /* Mean absolute difference of X and Y [rows,d], the columns of each sorted. */
-ra_status ra_metric_wasserstein_1d(const float *X, const float *Y, size_t rows, size_t d, double *value,
-                                   ra_error *err);
+ra_status ra_metric_wasserstein_1d(ra_backend *backend, const float *X, const float *Y, size_t rows, size_t d,
+                                   double *value, ra_error *err);
 
 /* ||mean_X - mean_Y||^2 + tr(S_X + S_Y) - 2 tr((S_X S_Y)^(1/2)), S being the covariances (divided by rows -
  * 1). At least two rows. */

@@ -56,36 +56,64 @@ static const uint32_t *sort_keys(uint32_t *keys, uint32_t *other, size_t n) {
 /* keys [columns,rows] <- columns of X from j on; several at a time, because each row of X is another cache
  * line. */
 static void gather(const float *X, size_t rows, size_t d, size_t j, size_t columns, uint32_t *keys) {
-    for (size_t i = 0; i < rows; i++)
-        for (size_t c = 0; c < columns; c++) keys[c * rows + i] = key_of(X[i * d + j + c]);
+    if (columns == COLUMNS) /* a number that the compiler knows */
+        for (size_t i = 0; i < rows; i++)
+            for (size_t c = 0; c < COLUMNS; c++) keys[c * rows + i] = key_of(X[i * d + j + c]);
+    else
+        for (size_t i = 0; i < rows; i++)
+            for (size_t c = 0; c < columns; c++) keys[c * rows + i] = key_of(X[i * d + j + c]);
 }
 
-ra_status ra_metric_wasserstein_1d(const float *X, const float *Y, size_t rows, size_t d, double *value,
-                                   ra_error *err) {
-    size_t width = d < COLUMNS ? d : COLUMNS, count = (2 * width + 2) * rows;
-    uint32_t *x = ra_malloc(count, sizeof *x);
-    if (!x) RA_FAIL_MEMORY(err, "the sorted columns of two samples", count * sizeof *x);
-    uint32_t *y = x + width * rows, *spare_x = y + width * rows, *spare_y = spare_x + rows;
+typedef struct sorting {
+    const float *X, *Y;
+    size_t rows, d, width;
+    double *sum; /* [parts]; -1: no memory */
+} sorting;
+
+/* Of some columns, the sum of the distances. */
+static void sort_part(void *context, size_t part) {
+    const sorting *job = context;
+    size_t rows = job->rows, j = part * job->width, end = ra_pool_part_end(part, job->width, job->d);
+    uint32_t *x = ra_malloc((2 * job->width + 2) * rows, sizeof *x);
     double sum = 0;
-    for (size_t j = 0; j < d; j += width) {
-        size_t columns = d - j < width ? d - j : width;
-        gather(X, rows, d, j, columns, x);
-        gather(Y, rows, d, j, columns, y);
-        for (size_t c = 0; c < columns; c++) {
-            const uint32_t *a = sort_keys(x + c * rows, spare_x, rows);
-            const uint32_t *b = sort_keys(y + c * rows, spare_y, rows);
-            for (size_t i = 0; i < rows; i++) sum += fabs((double)value_of(a[i]) - (double)value_of(b[i]));
-        }
+    job->sum[part] = -1;
+    if (!x) return;
+    uint32_t *y = x + job->width * rows, *spare_x = y + job->width * rows, *spare_y = spare_x + rows;
+    gather(job->X, rows, job->d, j, end - j, x);
+    gather(job->Y, rows, job->d, j, end - j, y);
+    for (size_t c = 0; c < end - j; c++) {
+        const uint32_t *a = sort_keys(x + c * rows, spare_x, rows);
+        const uint32_t *b = sort_keys(y + c * rows, spare_y, rows);
+        for (size_t i = 0; i < rows; i++) sum += fabs((double)value_of(a[i]) - (double)value_of(b[i]));
     }
+    job->sum[part] = sum;
     ra_free(x);
-    *value = rows && d ? sum / ((double)rows * (double)d) : 0;
+}
+
+ra_status ra_metric_wasserstein_1d(ra_backend *backend, const float *X, const float *Y, size_t rows, size_t d,
+                                   double *value, ra_error *err) {
+    RA_TRY(ra_need_host_backend(backend, "the Wasserstein distance", err));
+    size_t width = d < COLUMNS ? d : COLUMNS, parts = rows && d ? ra_pool_parts(d, width) : 0;
+    sorting job = {X, Y, rows, d, width, ra_malloc(parts, sizeof *job.sum)};
+    if (!job.sum) RA_FAIL_MEMORY(err, "the Wasserstein distance", parts * sizeof *job.sum);
+    ra_pool_run(ra_backend_pool(backend), parts, sort_part, &job);
+    double sum = 0;
+    bool failed = false;
+    for (size_t part = 0; part < parts; part++) {
+        sum += job.sum[part];
+        failed |= job.sum[part] < 0;
+    }
+    ra_free(job.sum);
+    if (failed)
+        RA_FAIL_MEMORY(err, "the sorted columns of two samples", (2 * width + 2) * rows * sizeof(float));
+    *value = parts ? sum / ((double)rows * (double)d) : 0;
     return RA_OK;
 }
 
 /* ---- Frechet ------------------------------------------------------------------------------------------ */
 
 typedef struct frechet {
-    size_t d;
+    size_t d, rank;
     double *first, *second; /* [d,d] the covariances */
     double *L;              /* [d,d] the Cholesky factor of the first, by columns: L[k*d+i] */
     double *SL;             /* [d,d] the second covariance times L, by columns */
@@ -127,13 +155,23 @@ static size_t factorize(const double *S, size_t d, double *L, double *rest) {
     return d;
 }
 
+static void multiply_column(void *context, size_t k) {
+    const frechet *f = context;
+    for (size_t i = 0; i < f->d; i++)
+        f->SL[k * f->d + i] = ra_dot_doubles(f->second + i * f->d, f->L + k * f->d, f->d);
+}
+
+static void project_row(void *context, size_t k) {
+    const frechet *f = context;
+    for (size_t l = 0; l < f->rank; l++)
+        f->M[k * f->rank + l] = ra_dot_doubles(f->L + k * f->d, f->SL + l * f->d, f->d);
+}
+
 /* *trace <- tr((S_X S_Y)^(1/2)) */
-static ra_status trace_of_root(frechet *f, double *trace, ra_error *err) {
-    size_t d = f->d, rank = factorize(f->first, d, f->L, f->rest);
-    for (size_t k = 0; k < rank; k++)
-        for (size_t i = 0; i < d; i++) f->SL[k * d + i] = ra_dot_doubles(f->second + i * d, f->L + k * d, d);
-    for (size_t k = 0; k < rank; k++)
-        for (size_t l = 0; l < rank; l++) f->M[k * rank + l] = ra_dot_doubles(f->L + k * d, f->SL + l * d, d);
+static ra_status trace_of_root(frechet *f, ra_pool *pool, double *trace, ra_error *err) {
+    size_t d = f->d, rank = f->rank = factorize(f->first, d, f->L, f->rest);
+    ra_pool_run(pool, rank, multiply_column, f);
+    ra_pool_run(pool, rank, project_row, f);
     RA_TRY(ra_eigenvalues(f->M, rank, f->rest, err));
     double least = rank ? (double)d * DBL_EPSILON * f->rest[rank - 1] : 0; /* below: rounding error */
     *trace = 0;
@@ -157,7 +195,7 @@ ra_status ra_covariance_frechet(const ra_covariance *X, const ra_covariance *Y, 
     ra_status status = ra_covariance_measure(X, mean, f.first, err);
     if (status == RA_OK) status = ra_covariance_measure(Y, mean + d, f.second, err);
     double root = 0;
-    if (status == RA_OK) status = trace_of_root(&f, &root, err);
+    if (status == RA_OK) status = trace_of_root(&f, X->pool, &root, err);
     if (status == RA_OK) {
         double between = 0;
         for (size_t j = 0; j < d; j++) between += (mean[j] - mean[d + j]) * (mean[j] - mean[d + j]);

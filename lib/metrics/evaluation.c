@@ -390,7 +390,7 @@ static ra_status measure_distances(const ra_evaluation *evaluation, ra_evaluatio
         skip(result, "frechet_distance", "%s", left_out);
         return RA_OK;
     }
-    RA_TRY(ra_metric_wasserstein_1d(sample->x, sample->x_hat, sample->kept, sample->d,
+    RA_TRY(ra_metric_wasserstein_1d(evaluation->host, sample->x, sample->x_hat, sample->kept, sample->d,
                                     &result->wasserstein_1d, err));
     result->wasserstein_rows = (double)sample->kept;
     if (evaluation->sums.rows < 2)

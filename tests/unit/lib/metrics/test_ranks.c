@@ -180,16 +180,23 @@ static double wasserstein_by_counting(const float *x, const float *y, size_t row
 START_TEST(test_wasserstein_of_values_of_any_size_and_sign) {
     enum { ROWS = 40, D = 19 }; /* more columns than are sorted at a time */
     float x[ROWS * D], y[ROWS * D];
-    double value;
+    double value, again;
     test_fill(x, ROWS * D, 1);
     test_fill(y, ROWS * D, 2);
     for (size_t i = 0; i < ROWS * D; i++) {
         x[i] = i % 7 == 0 ? 0 : i % 11 == 0 ? -0.0f : x[i] * powf(10, (float)(i % 9) - 4);
         y[i] *= powf(10, (float)(i % 8) - 4);
     }
-    ra_ok(ra_metric_wasserstein_1d(x, y, ROWS, D, &value, &err));
+    ra_backend *backend = NULL, *three = NULL;
+    ra_ok(ra_backend_open("cpu", &(ra_backend_options){.threads = 1}, &backend, &err));
+    ra_ok(ra_backend_open("cpu", &(ra_backend_options){.threads = 3}, &three, &err));
+    ra_ok(ra_metric_wasserstein_1d(backend, x, y, ROWS, D, &value, &err));
     ck_assert_double_eq_tol(value / wasserstein_by_counting(x, y, ROWS, D), 1, 1e-12);
-    fails_at_each_allocation(ra_metric_wasserstein_1d(x, y, ROWS, D, &value, &err));
+    ra_ok(ra_metric_wasserstein_1d(three, x, y, ROWS, D, &again, &err));
+    ck_assert_double_eq(value, again);
+    fails_at_each_allocation(ra_metric_wasserstein_1d(backend, x, y, ROWS, D, &value, &err));
+    ra_backend_release(three);
+    ra_backend_release(backend);
 }
 END_TEST
 
