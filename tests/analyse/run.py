@@ -38,10 +38,15 @@ def run(command):
 
 
 def gcc(path):
-    for line in run(["gcc", *FLAGS, "-O1", "-fanalyzer", "-S", "-o", os.devnull, path]).splitlines():
+    """A finding has the name of the function, not of the expression, for which gcc has another one in each run."""
+    function = ""
+    for line in run(["gcc", *FLAGS, "-include", PLAINER, "-O1", "-fanalyzer", "-S", "-o", os.devnull, path]).splitlines():
+        line = line.replace("\u2018", "'").replace("\u2019", "'")
+        inside = re.match(r"[^:]+: In function '(\w+)", line)
+        function = inside.group(1) if inside else function
         found = re.match(r"([^:]+):\d+:\d+: warning: (.*) \[-W(analyzer-[^]]+)\]", line)
         if found:
-            yield found.group(1), found.group(3), re.sub(r" \[CWE-\d+\]", "", found.group(2)).replace("\u2018", "'").replace("\u2019", "'")
+            yield found.group(1), found.group(3), re.sub(r" (of )?'.*'| \[CWE-\d+\]", "", found.group(2)) + " in %s()" % function
 
 
 def clang_tidy(path):
@@ -52,13 +57,12 @@ def clang_tidy(path):
             yield os.path.relpath(os.path.join(TOP, found.group(1)), TOP), found.group(3).split(",")[0], found.group(2)
 
 
-def simpler_header(folder):
-    """cppcheck does not know initializers in the arguments of a macro. It gets a header whose macro has none, and ends the
-    function as well; the real one then is left out by its own guard."""
+def status_header(folder, name, pattern, macro):
+    """lib/ra_status.h with another macro; the real one then is left out by its own guard."""
     with open(os.path.join(TOP, "lib", "ra_status.h"), encoding="utf-8") as file:
-        text = re.sub(r"#define RA_FAIL_FACTS\(.*?while \(0\)\n", "#define RA_FAIL_FACTS(err, code, some, ...) return (code)\n",
-                      file.read(), flags=re.S)
-    path = os.path.join(folder, "status.h")
+        text, count = re.subn(pattern, macro, file.read(), flags=re.S)
+    assert count == 1, "lib/ra_status.h has no " + pattern
+    path = os.path.join(folder, name)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     return path
@@ -68,7 +72,12 @@ def simpler_header(folder):
 MACRO_NAMES = "funcArgOrderDifferent"
 
 SCRATCH = tempfile.TemporaryDirectory(prefix="rasae-analyse-")
-SIMPLER = simpler_header(SCRATCH.name)
+# cppcheck does not know initializers in the arguments of a macro. Its macro has none, and ends the function as well.
+SIMPLER = status_header(SCRATCH.name, "status.h", r"#define RA_FAIL_FACTS\(.*?while \(0\)\n",
+                        "#define RA_FAIL_FACTS(err, code, some, ...) return (code)\n")
+# gcc looks into one file at a time, so it does not know that ra_error_set() returns the code, which is never RA_OK.
+PLAINER = status_header(SCRATCH.name, "plainer.h", r"#define RA_FAIL\(err[^\n]*\n",
+                        "#define RA_FAIL(err, code, ...) return ((void)ra_error_set((err), (code), __VA_ARGS__), (code))\n")
 
 
 def cppcheck(path):
