@@ -12,6 +12,7 @@
 #include "points/nearest.h"
 #include "points/scores.h"
 #include "ra_memory.h"
+#include "tensor/turn.h"
 
 #include <math.h>
 
@@ -246,12 +247,15 @@ static void judge(ra_nearest *nearest, const point_job *job) {
 static ra_status choose(ra_nearest *nearest, ra_point_set *set, size_t rows, bool *is, ra_error *err) {
     *is = false;
     if (!nearest->coarse || set->count < COARSE_POINTS_LEAST) return RA_OK;
-    RA_TRY(ra_point_set_round(set, nearest->reader.pool, err));
-    if (!set->rounds) return RA_OK;
-    if (!nearest->rounded.capacity)
-        RA_TRY(ra_coarse_init(&nearest->rounded, false, least(nearest->reader.rows, RA_NEAREST_TILE_ROWS),
+    ra_coarse *rounded = &nearest->rounded;
+    if (!rounded->capacity) {
+        RA_TRY(ra_coarse_init(rounded, false, least(nearest->reader.rows, RA_NEAREST_TILE_ROWS),
                               set->dimensions, err));
-    ra_coarse_round(&nearest->rounded, nearest->reader.pool, nearest->query, rows);
+        rounded->turned = ra_turn_pays(nearest->query, rows, set->dimensions);
+    }
+    RA_TRY(ra_point_set_round(set, nearest->reader.pool, rounded->turned, err));
+    if (!set->rounds) return RA_OK;
+    ra_coarse_round(rounded, nearest->reader.pool, nearest->query, rows);
     *is = true;
     return RA_OK;
 }

@@ -99,10 +99,11 @@ ra_status ra_point_set_upload(ra_point_set *set, ra_backend *backend, const floa
     return RA_OK;
 }
 
-ra_status ra_point_set_round(ra_point_set *set, ra_pool *pool, ra_error *err) {
+ra_status ra_point_set_round(ra_point_set *set, ra_pool *pool, bool turned, ra_error *err) {
     if (!set->rounded.capacity)
         RA_TRY(ra_coarse_init(&set->rounded, true, set->capacity, set->dimensions, err));
     if (set->is_rounded) return RA_OK;
+    set->rounded.turned = turned;
     ra_coarse_round(&set->rounded, pool, set->centered, set->count);
     set->is_rounded = set->rounds = true;
     for (size_t p = 0; p < set->count; p++) set->rounds &= set->rounded.error[p] < INFINITY;

@@ -51,8 +51,8 @@ void ra_point_set_select(ra_point_set *set, const ra_point_set *whole, const int
  * too. */
 ra_status ra_point_set_upload(ra_point_set *set, ra_backend *backend, const float **vectors, ra_error *err);
 
-/* set->rounded <- the centered points, valid until the set changes. */
-ra_status ra_point_set_round(ra_point_set *set, ra_pool *pool, ra_error *err);
+/* set->rounded <- the centered points, turned or not (tensor/turn.h), valid until the set changes. */
+ra_status ra_point_set_round(ra_point_set *set, ra_pool *pool, bool turned, ra_error *err);
 
 /* The position of a point in the set; -1: it is not in it. */
 static inline int32_t ra_point_set_position(const ra_point_set *set, int32_t point) {

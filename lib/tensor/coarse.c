@@ -11,6 +11,7 @@
 #include "base/processor.h"
 #include "ra_memory.h"
 #include "base/multiversion.h"
+#include "tensor/turn.h"
 #include "tensor/vectors.h"
 
 #include <math.h>
@@ -25,7 +26,7 @@ enum {
     LARGEST = 127,
     LANES = 16,
     ROWS_PER_PART = 64,
-    CHUNK = 1024,
+    CHUNK = RA_TURN_MOST,
 };
 
 static const float SLACK = 2e-6f;
@@ -35,20 +36,24 @@ static size_t padded(size_t n, size_t to) {
     return (n + to - 1) / to * to;
 }
 
+size_t ra_coarse_width(size_t d) {
+    return padded(d, GROUP);
+}
+
 ra_status ra_coarse_init(ra_coarse *coarse, bool columns, size_t capacity, size_t d, ra_error *err) {
     size_t rows = padded(capacity, columns ? PANEL : TILE);
     *coarse = (ra_coarse){.columns = columns, .capacity = rows, .d = d};
-    coarse->number = ra_malloc(rows, padded(d, QUAD));
+    coarse->number = ra_malloc(rows, ra_coarse_width(d));
     coarse->step = ra_calloc(rows, sizeof *coarse->step);
     coarse->error = ra_calloc(rows, sizeof *coarse->error);
     coarse->length = ra_calloc(rows, sizeof *coarse->length);
     coarse->offset = ra_calloc(rows, sizeof *coarse->offset);
     if (coarse->number && coarse->step && coarse->error && coarse->length && coarse->offset) {
-        memset(coarse->number, columns ? 0 : ZERO, rows * padded(d, QUAD));
+        memset(coarse->number, columns ? 0 : ZERO, rows * ra_coarse_width(d));
         return RA_OK;
     }
     ra_coarse_release(coarse);
-    RA_FAIL_MEMORY(err, "rows in 8 bits", rows * (padded(d, QUAD) + 4 * sizeof(float)));
+    RA_FAIL_MEMORY(err, "rows in 8 bits", rows * (ra_coarse_width(d) + 4 * sizeof(float)));
 }
 
 void ra_coarse_release(ra_coarse *coarse) {
@@ -100,7 +105,7 @@ RA_MULTIVERSION static void round_chunk(const float *restrict x, size_t n, float
 
 /* Numbers [i, i + n) of column k, n a multiple of QUAD. */
 static void store_column(ra_coarse *coarse, size_t k, size_t i, size_t n, const int8_t *number) {
-    size_t width = padded(coarse->d, QUAD), lane = k % GROUP;
+    size_t width = ra_coarse_width(coarse->d), lane = k % GROUP;
     uint8_t *to = coarse->number + (k - lane) * width + lane * QUAD + i * GROUP;
     int32_t sum = 0;
     for (size_t q = 0; q < n; q += QUAD) memcpy(to + q * GROUP, number + q, QUAD);
@@ -109,14 +114,28 @@ static void store_column(ra_coarse *coarse, size_t k, size_t i, size_t n, const 
 }
 
 static void store_row(ra_coarse *coarse, size_t k, size_t i, size_t n, const int8_t *number) {
-    uint8_t *to = coarse->number + k * padded(coarse->d, QUAD) + i;
+    uint8_t *to = coarse->number + k * ra_coarse_width(coarse->d) + i;
     for (size_t q = 0; q < n; q++) to[q] = (uint8_t)(number[q] + ZERO);
+}
+
+/* Numbers [from, from + n) of x, or in `turned` what they are when turned: n rounded up to a multiple of GROUP. */
+static const float *look_at(const ra_coarse *coarse, const float *x, size_t from, size_t n, float *turned) {
+    if (!coarse->turned) return x + from;
+    ra_turn(x + from, n, turned);
+    return turned;
 }
 
 /* A row that cannot be rounded gets a bound that nothing is above, so that all of its pairs are found. */
 static void round_one(ra_coarse *coarse, const float *x, size_t k) {
     size_t d = coarse->d;
-    float step = largest_magnitude(x, d) / LARGEST;
+    float turned[CHUNK], largest = 0, slack = SLACK + (coarse->turned ? RA_TURN_LOSS : 0);
+    const float *look = x;
+    for (size_t from = 0; from < d; from += CHUNK) {
+        size_t n = d - from < CHUNK ? d - from : CHUNK;
+        look = look_at(coarse, x, from, n, turned);
+        largest = fmaxf(largest, largest_magnitude(look, coarse->turned ? padded(n, GROUP) : n));
+    }
+    float step = largest / LARGEST;
     bool rounds = step > LEAST_STEP && step < MOST_STEP, zero = step == 0;
     if (ra_find_not_finite(x, d) < d) rounds = zero = false;
     lengths square = {0};
@@ -124,11 +143,12 @@ static void round_one(ra_coarse *coarse, const float *x, size_t k) {
     for (size_t from = 0; from < d; from += CHUNK) {
         int8_t number[CHUNK] = {0};
         size_t n = d - from < CHUNK ? d - from : CHUNK;
-        if (rounds) round_chunk(x + from, n, step, number, &square);
-        (coarse->columns ? store_column : store_row)(coarse, k, from, padded(n, QUAD), number);
+        if (d > CHUNK) look = look_at(coarse, x, from, n, turned);
+        if (rounds) round_chunk(look, coarse->turned ? padded(n, GROUP) : n, step, number, &square);
+        (coarse->columns ? store_column : store_row)(coarse, k, from, padded(n, GROUP), number);
     }
-    coarse->length[k] = sqrtf(fmaxf(square.whole, square.rounded)) * (1 + SLACK);
-    coarse->error[k] = rounds || zero ? sqrtf(square.lost) * 1.001f + SLACK * coarse->length[k] : INFINITY;
+    coarse->length[k] = sqrtf(fmaxf(square.whole, square.rounded)) * (1 + slack);
+    coarse->error[k] = rounds || zero ? sqrtf(square.lost) * 1.001f + slack * coarse->length[k] : INFINITY;
     coarse->step[k] = rounds ? step : 0;
 }
 
@@ -155,8 +175,8 @@ RA_MULTIVERSION static void widen_numbers(const uint8_t *restrict number, float 
 }
 
 void ra_coarse_widen(const ra_coarse *rows, size_t from, size_t count, float *x) {
-    size_t d = rows->d, width = padded(d, QUAD);
-    for (size_t k = 0; k < count; k++) widen_numbers(rows->number + (from + k) * width, x + k * d, d);
+    size_t width = ra_coarse_width(rows->d);
+    widen_numbers(rows->number + from * width, x, count * width);
 }
 
 /* ---- comparing ----------------------------------------------------------------------------------------- */
@@ -183,7 +203,7 @@ typedef struct panel_view {
 } panel_view;
 
 static panel_view view_panel(const ra_coarse *columns, size_t panel) {
-    size_t first = panel * PANEL, width = padded(columns->d, QUAD);
+    size_t first = panel * PANEL, width = ra_coarse_width(columns->d);
     return (panel_view){.number = columns->number + first * width,
                         .step = columns->step + first,
                         .error = columns->error + first,
@@ -314,7 +334,7 @@ void ra_coarse_compare(const ra_coarse *columns, size_t panel, const ra_coarse *
 }
 
 static int8_t column_number(const ra_coarse *columns, size_t column, size_t i) {
-    size_t width = padded(columns->d, QUAD), lane = column % GROUP;
+    size_t width = ra_coarse_width(columns->d), lane = column % GROUP;
     return (int8_t)
         columns->number[(column - lane) * width + i / QUAD * QUAD * GROUP + lane * QUAD + i % QUAD];
 }
@@ -322,12 +342,12 @@ static int8_t column_number(const ra_coarse *columns, size_t column, size_t i) {
 /* Correct, and slow. */
 void ra_coarse_scores(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from, size_t to,
                       bool least, float *score, size_t stride) {
-    size_t d = columns->d;
+    size_t width = ra_coarse_width(columns->d);
     for (size_t row = from; row < to; row++)
         for (size_t c = panel * PANEL; c < (panel + 1) * PANEL && c < columns->rows; c++) {
             double sum = 0;
-            for (size_t i = 0; i < d; i++)
-                sum += (rows->number[row * padded(d, QUAD) + i] - ZERO) * column_number(columns, c, i);
+            for (size_t i = 0; i < width; i++)
+                sum += (rows->number[row * width + i] - ZERO) * column_number(columns, c, i);
             float product = (float)sum * (rows->step[row] * columns->step[c]);
             if (least)
                 product += columns->error[c] * rows->length[row] + columns->length[c] * rows->error[row];

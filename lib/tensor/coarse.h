@@ -23,11 +23,16 @@ enum {
 /* For rows of d numbers. */
 bool ra_coarse_pays(size_t d);
 
+/* How many numbers a rounded row has. */
+size_t ra_coarse_width(size_t d);
+
 /* Rows of d numbers, rounded. They are rows of a comparison, or its columns. */
 typedef struct ra_coarse {
     bool columns;
+    bool turned; /* set it before rounding, of both factors: turn.h */
     size_t capacity, rows, d;
-    uint8_t *number; /* rows: [rows, d] plus 128; columns: panels, d / 4 x 48 x 4; zeros where a row ends */
+    uint8_t *
+        number; /* rows: [rows, width] plus 128; columns: panels, width / 4 x 48 x 4; zeros where a row ends */
     float *step;     /* [rows] number * step is the rounded row */
     float *error;    /* [rows] at least the length of what is lost */
     float *length;   /* [rows] at least that of the row, and of the rounded one */
@@ -41,8 +46,7 @@ void ra_coarse_release(ra_coarse *coarse); /* leaves {0} */
 /* Rounds x [rows,d], rows <= capacity, in the place of the rows before. Not-finite numbers are allowed. */
 void ra_coarse_round(ra_coarse *coarse, ra_pool *pool, const float *x, size_t rows);
 
-/* x [count,d] <- the numbers of rows, not columns, from this one on, each a multiple of its row's step; 0 for those of a row
- * that cannot be rounded. */
+/* x [count, width] <- the integers of rows, not columns, from this one on; 0 for those of a row that cannot be rounded. */
 void ra_coarse_widen(const ra_coarse *rows, size_t from, size_t count, float *x);
 
 /* A column and a row whose dot product may exceed the column's bar. Returns the bar from now on; INFINITY: no more. */

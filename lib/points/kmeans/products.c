@@ -2,6 +2,7 @@
 #include "base/multiversion.h"
 #include "base/pool.h"
 #include "ra_memory.h"
+#include "tensor/turn.h"
 
 #include <string.h>
 
@@ -28,7 +29,7 @@ static void widen_part(void *context, size_t part) {
     const widen_job *job = context;
     const ra_seed_products *products = job->products;
     size_t from = part * PART_ROWS, count = least(job->count - from, PART_ROWS);
-    ra_coarse_widen(&products->rounded, job->from + from, count, products->widened + from * products->d);
+    ra_coarse_widen(&products->rounded, job->from + from, count, products->widened + from * products->inner);
 }
 
 /* products->widened <- the integers of rows of the sample, from this one on; returns of how many. */
@@ -42,30 +43,31 @@ static size_t widen(ra_seed_products *products, size_t from, size_t rows) {
 static ra_status upload_integers(ra_seed_products *products, ra_error *err) {
     ra_backend *backend = products->backend;
     ra_uploaded *sample = &products->sample;
-    size_t d = products->d;
-    RA_TRY(ra_buffer_reserve(&sample->memory, backend, products->rows * d, err));
+    size_t width = products->inner;
+    RA_TRY(ra_buffer_reserve(&sample->memory, backend, products->rows * width, err));
     sample->vectors = sample->memory.data;
     for (size_t from = 0, count; from < products->rows; from += count) {
         count = widen(products, from, products->rows);
-        RA_TRY(ra_backend_put(backend, sample->memory.data + from * d, products->widened,
-                              count * d * sizeof *products->widened, err));
+        RA_TRY(ra_backend_put(backend, sample->memory.data + from * width, products->widened,
+                              count * width * sizeof *products->widened, err));
     }
     return RA_OK;
 }
 
 static ra_status prepare_rounded(ra_seed_products *products, ra_error *err) {
     bool host = ra_backend_host_memory(products->backend);
-    size_t rows = products->rows, d = products->d;
+    size_t rows = products->rows, d = products->d, width = products->inner;
     products->coarse = host && ra_coarse_pays(d);
     RA_TRY(ra_coarse_init(&products->rounded, products->coarse, rows, d, err));
     RA_TRY(ra_coarse_init(&products->candidates, false, products->capacity, d, err));
+    products->rounded.turned = products->candidates.turned = ra_turn_pays(products->vector, rows, d);
     ra_coarse_round(&products->rounded, ra_backend_pool(products->backend), products->vector, rows);
     products->lost = products->rounded.error;
     products->whole = products->rounded.length;
     if (products->coarse) return RA_OK;
-    products->widened = ra_malloc(WIDENED_ROWS * d, sizeof *products->widened);
+    products->widened = ra_malloc(WIDENED_ROWS * width, sizeof *products->widened);
     if (!products->widened)
-        RA_FAIL_MEMORY(err, "the products of seeds", WIDENED_ROWS * d * sizeof *products->widened);
+        RA_FAIL_MEMORY(err, "the products of seeds", WIDENED_ROWS * width * sizeof *products->widened);
     return host ? RA_OK : upload_integers(products, err);
 }
 
@@ -74,11 +76,12 @@ ra_status ra_seed_products_init(ra_seed_products *products, ra_backend *backend,
     *products =
         (ra_seed_products){.backend = backend, .vector = vector, .rows = rows, .d = d, .capacity = capacity};
     products->is_rounded = d >= ROUNDED_DIMENSIONS_LEAST;
-    products->proposed = ra_malloc(capacity * d, sizeof *products->proposed);
+    products->inner = products->is_rounded ? ra_coarse_width(d) : d;
+    products->proposed = ra_malloc(capacity * products->inner, sizeof *products->proposed);
     if (!products->is_rounded)
         products->lost = products->whole = products->none = ra_calloc(rows, sizeof *products->none);
     if (!products->proposed || (!products->is_rounded && !products->none))
-        RA_FAIL_MEMORY(err, "the products of seeds", (capacity * d + rows) * sizeof(float));
+        RA_FAIL_MEMORY(err, "the products of seeds", (capacity * products->inner + rows) * sizeof(float));
     if (products->is_rounded) return prepare_rounded(products, err);
     return ra_uploaded_set(&products->sample, backend, vector, rows * d, err);
 }
@@ -127,19 +130,19 @@ static void scale_part(void *context, size_t part) {
 static ra_status multiply(ra_seed_products *products, size_t count, size_t rows, float *score,
                           ra_error *err) {
     ra_backend *backend = products->backend;
-    RA_TRY(ra_uploaded_set(&products->uploaded, backend, products->proposed, count * products->d, err));
+    RA_TRY(ra_uploaded_set(&products->uploaded, backend, products->proposed, count * products->inner, err));
     return ra_scores(&products->memory, backend, products->uploaded.vectors, count, products->sample.vectors,
-                     rows, products->d, score, err);
+                     rows, products->inner, score, err);
 }
 
 /* The same on the host, for which the integers of the sample are widened again each time. */
 static ra_status multiply_widened(ra_seed_products *products, size_t count, size_t rows, float *score,
                                   ra_error *err) {
-    size_t d = products->d;
+    size_t width = products->inner;
     for (size_t from = 0, n; from < rows; from += n) {
         n = widen(products, from, rows);
-        RA_TRY(ra_backend_gemm(products->backend, false, true, count, n, d, -2, products->proposed, d,
-                               products->widened, d, 0, score + from, rows, err));
+        RA_TRY(ra_backend_gemm(products->backend, false, true, count, n, width, -2, products->proposed, width,
+                               products->widened, width, 0, score + from, rows, err));
     }
     return RA_OK;
 }

@@ -17,11 +17,12 @@ typedef struct ra_seed_products {
     ra_backend *backend;
     const float *vector;           /* [S,d] the caller's */
     size_t rows, d, capacity;      /* S; candidates at once */
+    size_t inner;                  /* d, or the width of rounded rows */
     bool is_rounded;               /* rows have 8 bits ... */
     bool coarse;                   /* ... and instructions for that */
     ra_coarse rounded, candidates; /* `vector`, as columns for these instructions, and `proposed` */
-    float *widened;                /* [WIDENED_ROWS,d] without them, integers of a part as float32 */
-    float *proposed;               /* [capacity,d] */
+    float *widened;                /* [WIDENED_ROWS,inner] without them, integers of a part as float32 */
+    float *proposed;               /* [capacity,inner] */
     ra_uploaded sample, uploaded;  /* `vector`, or its integers, and `proposed` */
     ra_buffer memory;              /* for a device's scores */
     float *none;                   /* [S] zeros, if nothing is rounded */

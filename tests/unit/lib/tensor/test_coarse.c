@@ -24,6 +24,7 @@ typedef struct meeting {
     size_t column_count, row_count, d;
     size_t *met; /* [columns, rows] how often */
     float bar;
+    bool turned;
 } meeting;
 
 static double product(const meeting *m, size_t column, size_t row) {
@@ -42,6 +43,7 @@ static void compare_all(meeting *m, ra_pool *pool, size_t from, bool magnitudes)
     ra_coarse columns, rows;
     ra_ok(ra_coarse_init(&columns, true, m->column_count + 3, m->d, &err));
     ra_ok(ra_coarse_init(&rows, false, m->row_count + 3, m->d, &err));
+    columns.turned = rows.turned = m->turned;
     for (int twice = 0; twice < 2; twice++) { /* what was there before leaves nothing behind */
         ra_coarse_round(&columns, pool, twice ? m->columns : m->rows, twice ? m->column_count : 1);
         ra_coarse_round(&rows, pool, twice ? m->rows : m->columns, twice ? m->row_count : 1);
@@ -83,7 +85,9 @@ START_TEST(test_all_that_exceed_their_bar_are_found) {
         m.d = shapes[s].d;
         m.met = malloc(m.column_count * m.row_count * sizeof *m.met);
         for (size_t b = 0; b < sizeof bars / sizeof *bars; b++)
-            for (int magnitudes = 0; magnitudes < 2; magnitudes++) {
+            for (int way = 0; way < 4; way++) {
+                bool magnitudes = way & 1;
+                m.turned = way & 2;
                 m.bar = bars[b];
                 compare_all(&m, pool, shapes[s].from, magnitudes);
                 for (size_t c = 0; c < m.column_count; c++)
@@ -110,7 +114,7 @@ START_TEST(test_rows_that_are_not_finite_are_always_found) {
     float *columns = make_rows(COLUMNS, D, 1), *rows = make_rows(ROWS, D, 2);
     columns[49 * D + 3] = INFINITY;
     rows[11 * D + 39] = NAN;
-    meeting m = {columns, rows, COLUMNS, ROWS, D, malloc(COLUMNS * ROWS * sizeof *m.met), 1e30f};
+    meeting m = {columns, rows, COLUMNS, ROWS, D, malloc(COLUMNS * ROWS * sizeof *m.met), 1e30f, false};
     compare_all(&m, NULL, 0, false);
     for (size_t c = 0; c < COLUMNS; c++)
         for (size_t r = 0; r < ROWS; r++)
@@ -124,7 +128,7 @@ START_TEST(test_little_else_is_found) {
     float *columns = malloc(COLUMNS * D * sizeof *columns), *rows = malloc(ROWS * D * sizeof *rows);
     test_fill(columns, COLUMNS * D, 1);
     test_fill(rows, ROWS * D, 2);
-    meeting m = {columns, rows, COLUMNS, ROWS, D, malloc(COLUMNS * ROWS * sizeof *m.met), 10};
+    meeting m = {columns, rows, COLUMNS, ROWS, D, malloc(COLUMNS * ROWS * sizeof *m.met), 10, false};
     compare_all(&m, NULL, 0, false);
     double least = INFINITY;
     for (size_t c = 0; c < COLUMNS; c++)
@@ -142,6 +146,7 @@ static void score_all(const meeting *m, size_t from, size_t to, bool least, floa
     ra_coarse columns, rows;
     ra_ok(ra_coarse_init(&columns, true, m->column_count, m->d, &err));
     ra_ok(ra_coarse_init(&rows, false, m->row_count, m->d, &err));
+    columns.turned = rows.turned = m->turned;
     ra_coarse_round(&columns, NULL, m->columns, m->column_count);
     ra_coarse_round(&rows, NULL, m->rows, m->row_count);
     for (size_t i = 0; i < m->row_count * stride; i++) score[i] = 12345;
@@ -154,6 +159,7 @@ static void score_all(const meeting *m, size_t from, size_t to, bool least, floa
     ra_coarse_release(&rows);
 }
 
+/* Also of turned rows. */
 START_TEST(test_scores_are_bounds_and_near) {
     for (size_t s = 0; s < SHAPES; s++) {
         size_t from = shapes[s].from / RA_COARSE_ROWS * RA_COARSE_ROWS, stride = shapes[s].columns + 2,
@@ -225,5 +231,6 @@ END_TEST
 
 TEST_CASES(coarse, test_rows_whose_products_may_not_fit_are_left_to_float32,
            test_all_that_exceed_their_bar_are_found, test_rows_that_are_not_finite_are_always_found,
-           test_little_else_is_found, test_scores_are_bounds_and_near,
-           test_scores_of_rows_that_are_not_finite_exclude_nothing, test_every_allocation_may_fail)
+           test_little_else_is_found, test_scores_of_rows_that_are_not_finite_exclude_nothing,
+           test_every_allocation_may_fail)
+TEST_CASES_LOOP(coarse_scores, 30, 2, test_scores_are_bounds_and_near)
