@@ -4,6 +4,9 @@
  * product, block by block of rows; each atom keeps the best row of all blocks. The weights are then found from
  * the few products between an atom's rows, in float64.
  *
+ * Where it pays, a product in 8 bits rules out almost all rows of an atom (tensor/coarse.h), and the rest are computed in
+ * float64. If it rules out too few, and on other machines, the product is one in float32.
+ *
  * Rows are taken at unit length, so that the best is the one of the largest cosine, whatever the lengths; and
  * what is kept of an atom between rounds is only which rows it has, since the rows are in the data. */
 #include "ra_trace.h"
@@ -11,6 +14,8 @@
 #include "points/nnls.h"
 #include "ra_memory.h"
 #include "ra_text.h"
+#include "tensor/coarse.h"
+#include "tensor/turn.h"
 #include "tensor/vectors.h"
 
 #include <math.h>
@@ -20,7 +25,14 @@
 /* Less of an atom's length than this along a row is noise of float32, which no row explains. */
 static const float LEAST_GAIN = 1e-5f;
 
-enum { BLOCK = 2048, TILE = 1024, MOST = RA_TRACE_ROWS_MOST, ATOMS_PER_PART = 8 };
+enum {
+    BLOCK = 2048,
+    TILE = 1024,
+    MOST = RA_TRACE_ROWS_MOST,
+    ATOMS_PER_PART = 8,
+    COARSE_DIMENSIONS_LEAST = 64,
+    FOUND_SHARE = 16, /* one product in so many: with more of them, float32 takes less time */
+};
 
 _Static_assert((int)MOST <= (int)RA_NNLS_MOST, "every row is a variable");
 
@@ -52,6 +64,9 @@ typedef struct tracer {
     float *block;                            /* [BLOCK,d] those rows, of unit length */
     ra_buffer rest_copy, block_copy, scores; /* where products are computed */
     ra_codes largest;
+    bool coarse;                        /* in 8 bits, as long as that rules out enough */
+    ra_coarse coarse_rest, coarse_rows; /* `rest` and `block` */
+    uint64_t *found;                    /* [panels] how many products of a block were not ruled out */
     uint64_t products, total;
 } tracer;
 
@@ -98,6 +113,61 @@ static ra_status search_tile(tracer *t, size_t first_atom, size_t atoms, const f
     return RA_OK;
 }
 
+/* ---- in 8 bits ------------------------------------------------------------------------------------------ */
+
+static size_t panels_of(const tracer *t) {
+    return ra_pool_parts(t->K, RA_COARSE_PANEL);
+}
+
+static ra_status prepare_coarse(tracer *t, ra_error *err) {
+    if (!ra_backend_host_memory(t->backend) || t->d < COARSE_DIMENSIONS_LEAST || !ra_coarse_pays(t->d))
+        return RA_OK;
+    RA_TRY(ra_coarse_init(&t->coarse_rest, true, t->K, t->d, err));
+    RA_TRY(ra_coarse_init(&t->coarse_rows, false, BLOCK, t->d, err));
+    t->found = ra_calloc(panels_of(t), sizeof *t->found);
+    if (!t->found) RA_FAIL_MEMORY(err, "tracing the atoms", panels_of(t) * sizeof *t->found);
+    t->coarse = true;
+    return RA_OK;
+}
+
+static float found_row(void *context, size_t k, size_t row) {
+    tracer *t = context;
+    float product = (float)ra_dot_f64(t->rest + k * t->d, t->block + row * t->d, t->d);
+    t->found[k / RA_COARSE_PANEL]++;
+    if (product > t->best[k]) {
+        t->best[k] = product;
+        t->best_row[k] = t->numbers[row];
+    }
+    return t->best[k];
+}
+
+static void panel_part(void *context, size_t part) {
+    tracer *t = context;
+    size_t first = part * RA_COARSE_PANEL;
+    float bar[RA_COARSE_PANEL];
+    for (size_t c = 0; c < RA_COARSE_PANEL; c++) {
+        size_t k = first + c;
+        bar[c] = k < t->K && !t->done[k] ? t->best[k] : INFINITY;
+    }
+    t->found[part] = 0;
+    ra_coarse_compare(&t->coarse_rest, part, &t->coarse_rows, 0, false, bar, found_row, t);
+}
+
+static void search_coarsely(tracer *t, size_t first, size_t count) {
+    ra_pool *pool = ra_backend_pool(t->backend);
+    uint64_t found = 0;
+    if (first == 0) {
+        t->coarse_rest.turned = t->coarse_rows.turned = ra_turn_pays(t->block, count, t->d);
+        ra_coarse_round(&t->coarse_rest, pool, t->rest, t->K);
+    }
+    ra_coarse_round(&t->coarse_rows, pool, t->block, count);
+    ra_pool_run(pool, panels_of(t), panel_part, t);
+    for (size_t p = 0; p < panels_of(t); p++) found += t->found[p];
+    if (first && found > (uint64_t)t->K * count / FOUND_SHARE) t->coarse = false;
+}
+
+/* ---- all rows ------------------------------------------------------------------------------------------- */
+
 /* *where <- numbers of the host where the backend can read them. */
 static ra_status lend(tracer *t, ra_buffer *copy, const float *host, size_t n, const float **where,
                       ra_error *err) {
@@ -116,8 +186,12 @@ static ra_status search(tracer *t, ra_error *err) {
         size_t count = t->rows - first < BLOCK ? t->rows - first : BLOCK;
         load_block(t, first, count);
         RA_TRY(lend(t, &t->block_copy, t->block, count * t->d, &block, err));
-        for (size_t atom = 0; atom < t->K; atom += TILE)
-            RA_TRY(search_tile(t, atom, t->K - atom < TILE ? t->K - atom : TILE, rest, count, block, err));
+        if (t->coarse)
+            search_coarsely(t, first, count);
+        else
+            for (size_t atom = 0; atom < t->K; atom += TILE)
+                RA_TRY(
+                    search_tile(t, atom, t->K - atom < TILE ? t->K - atom : TILE, rest, count, block, err));
         t->products += (uint64_t)count * t->K;
         if (t->options->progress && !t->options->progress(t->options->context, t->products, t->total))
             RA_FAIL(err, RA_ERR_CANCELED, "the trace was stopped");
@@ -261,17 +335,19 @@ static ra_status reserve(tracer *t, const ra_tensor *atoms, ra_trace *trace, ra_
     for (size_t k = 0; k < K; k++)
         t->length[k] = (float)sqrt(ra_dot_f64(t->atoms + k * d, t->atoms + k * d, d));
     memcpy(t->rest, t->atoms, K * d * sizeof *t->rest);
-    return RA_OK;
+    return prepare_coarse(t, err);
 }
 
 static void release(tracer *t) {
-    void *const blocks[] = {t->atoms,        t->length, t->rest, t->row,      t->count,   t->done, t->weight,
-                            t->contribution, t->cosine, t->best, t->best_row, t->numbers, t->block};
+    void *const blocks[] = {t->atoms,        t->length, t->rest, t->row,      t->count,   t->done,  t->weight,
+                            t->contribution, t->cosine, t->best, t->best_row, t->numbers, t->block, t->found};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ra_free(blocks[i]);
     ra_buffer_release(&t->rest_copy);
     ra_buffer_release(&t->block_copy);
     ra_buffer_release(&t->scores);
     ra_codes_release(&t->largest);
+    ra_coarse_release(&t->coarse_rest);
+    ra_coarse_release(&t->coarse_rows);
 }
 
 ra_status ra_trace_atoms(ra_backend *backend, const ra_tensor *atoms, const ra_data *data,

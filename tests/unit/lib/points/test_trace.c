@@ -191,6 +191,62 @@ START_TEST(test_traces_are_those_of_plain_loops) {
 }
 END_TEST
 
+enum { MANY_ROWS = 5000, MANY = 60, WIDE = 70, KINDS = 3 };
+
+/* The row of the largest cosine, by plain loops; *cosine <- that. */
+static int64_t best_row(const float *rows, const float *atom, double *cosine) {
+    int64_t best = -1;
+    *cosine = -1;
+    for (int64_t i = 0; i < MANY_ROWS; i++) {
+        double product = 0, x = 0, y = 0;
+        for (int e = 0; e < WIDE; e++) {
+            double a = (double)atom[e], b = (double)rows[i * WIDE + e];
+            product += a * b, x += a * a, y += b * b;
+        }
+        double here = product / sqrt(x * y);
+        if (here > *cosine) *cosine = here, best = i;
+    }
+    return best;
+}
+
+/* Enough dimensions for products in 8 bits, where the processor has them: of numbers alike, of a few large ones, and of
+ * rows that are nearly the same, of which 8 bits rule out too few. */
+START_TEST(test_the_best_of_many_rows_is_found) {
+    static float rows[MANY_ROWS * WIDE], atoms[MANY * WIDE];
+    test_fill(rows, MANY_ROWS * WIDE, 6);
+    test_fill(atoms, MANY * WIDE, 7);
+    for (size_t i = 0; i < MANY_ROWS * WIDE; i++) {
+        if (_i == 1 && i % WIDE == 5) rows[i] *= 30;
+        if (_i == 2) rows[i] = 1 + 1e-3f * rows[i];
+    }
+    for (size_t k = 0; _i == 1 && k < MANY; k++) atoms[k * WIDE + 5] *= 30;
+    ra_data *data = data_of(rows, MANY_ROWS, WIDE);
+    const ra_tensor tensor = ra_tensor_2d(RA_F32, atoms, MANY, WIDE);
+    ra_trace one, first;
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        ra_backend *backend = backend_of(runs[i].device, runs[i].threads);
+        ra_ok(ra_trace_atoms(backend, &tensor, data, &(ra_trace_options){.rows = 1}, &one, &err));
+        for (size_t k = 0; k < MANY; k++) {
+            double cosine;
+            int64_t row = best_row(rows, atoms + k * WIDE, &cosine);
+            ck_assert_double_eq_tol(one.cosine[k], fmax(cosine, 0), 1e-5);
+            if (_i < 2) ck_assert_int_eq(one.row[k], row);
+        }
+        ra_trace_release(&one);
+        ra_ok(ra_trace_atoms(backend, &tensor, data, NULL, &one, &err));
+        for (size_t k = 0; i && k < MANY; k++) ck_assert_float_eq_tol(one.cosine[k], first.cosine[k], 1e-5f);
+        if (i > 1)
+            ck_assert_mem_eq(one.row, first.row,
+                             MANY * one.rows * sizeof *one.row); /* threads change nothing */
+        if (i) ra_trace_release(&first);
+        first = one;
+        ra_backend_release(backend);
+    }
+    ra_trace_release(&first);
+    ra_data_free(data);
+}
+END_TEST
+
 /* An atom that is a mixture of two rows is traced to them, whatever its length; one of zeros to none. */
 START_TEST(test_a_mixture_of_rows_is_found_again) {
     float rows[ROWS * D], atoms[3 * D] = {0};
@@ -268,6 +324,7 @@ START_TEST(test_what_cannot_be_traced_is_refused) {
 END_TEST
 
 TEST_CASES_LOOP(trace_rows, 0, sizeof runs / sizeof *runs, test_traces_are_those_of_plain_loops)
+TEST_CASES_LOOP(trace_many, 30, KINDS, test_the_best_of_many_rows_is_found)
 TEST_CASES(trace_atoms, test_weights_are_the_best_of_every_subset, test_what_cannot_help_has_no_weight,
            test_a_mixture_of_rows_is_found_again, test_a_part_of_the_rows_can_be_searched,
            test_what_cannot_be_traced_is_refused)
