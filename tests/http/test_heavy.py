@@ -308,7 +308,9 @@ class Heavy(unittest.TestCase):
                 self.assertFalse(self.serves(more))
             few.pop().close()
             wait_for(lambda: self.opens(daemon), "room for another")
-            self.assertEqual(daemon.log().count("connections refused: 127.0.0.1 has the 3 that"), 1)
+            why = "connections refused: 127.0.0.1 has the 3 that"
+            daemon.says(why)
+            self.assertEqual(daemon.log().count(why), 1)
             refused = 'rasaed_connections_refused_total{address="main",reason="address"} '
             few[0].sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             self.assertRegex(read_all(few[0]).decode(), re.escape(refused) + "[1-9]")
