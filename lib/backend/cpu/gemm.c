@@ -106,7 +106,7 @@ ra_status cpu_gemm(void *self, ra_backend_stream *stream, bool transpose_a, bool
 
 /* ---- with a bias ---------------------------------------------------------------------------------------- */
 
-enum { BIAS_ROWS = 16 }; /* of one part */
+enum { BIAS_ROWS = 32 }; /* of one part */
 
 typedef struct bias_job {
     const float *bias;
