@@ -22,9 +22,11 @@ RA_MULTIVERSION static void mix_lines(float *restrict x, size_t lines) {
                     x[i + half * UNIT + l] = a - b;
                 }
     float scale = 1 / sqrtf((float)lines);
-    for (uint32_t i = 0; i < lines * UNIT; i++) {
-        uint32_t mixed = (i ^ (i >> 3)) * 0x9e3779b1u;
-        x[i] *= (mixed ^ (mixed << 11)) >> 31 ? -scale : scale;
+    for (uint32_t i = 0; i < lines; i++) {
+        uint32_t signs = (i + 1) * 0x9e3779b1u;
+        signs = (signs ^ signs >> 16) * 0x85ebca6bu;
+        signs ^= signs >> 13;
+        for (uint32_t l = 0; l < UNIT; l++) x[i * UNIT + l] *= (signs >> l & 1) ? -scale : scale;
     }
 }
 
