@@ -224,7 +224,8 @@ static void score_part(void *context, size_t part) {
     size_t blocks = ra_pool_parts(job->rows, COARSE_ROWS), panel = part / blocks * RA_COARSE_PANEL,
            from = part % blocks * COARSE_ROWS;
     ra_coarse_scores(&job->set->rounded, (job->first + panel) / RA_COARSE_PANEL, &nearest->rounded, from,
-                     least(from + COARSE_ROWS, job->rows), true, nearest->score + panel, job->count);
+                     least(from + COARSE_ROWS, job->rows), true, nearest->score + from * job->count + panel,
+                     job->count);
 }
 
 /* nearest->score <- bounds of the tile. */

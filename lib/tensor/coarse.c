@@ -311,7 +311,7 @@ void ra_coarse_scores(const ra_coarse *columns, size_t panel, const ra_coarse *r
     const panel_view view = view_panel(columns, panel);
     score_place place = {.columns = left < PANEL ? left : PANEL, .stride = stride, .least = least};
     for (size_t row = from; row < to; row += TILE) {
-        place.score = score + row * stride;
+        place.score = score + (row - from) * stride;
         place.rows = to - row < TILE ? to - row : TILE;
         score_tile(&view, rows, row, &place);
     }
@@ -351,7 +351,7 @@ void ra_coarse_scores(const ra_coarse *columns, size_t panel, const ra_coarse *r
             float product = (float)sum * (rows->step[row] * columns->step[c]);
             if (least)
                 product += columns->error[c] * rows->length[row] + columns->length[c] * rows->error[row];
-            score[row * stride + c % PANEL] = -2 * product;
+            score[(row - from) * stride + c % PANEL] = -2 * product;
         }
 }
 

@@ -59,8 +59,8 @@ typedef float ra_coarse_found(void *context, size_t column, size_t row);
 void ra_coarse_compare(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from,
                        bool magnitudes, float *bar, ra_coarse_found *found, void *context);
 
-/* score [.., stride] <- -2 times the dot products of the rows [from, to) with the columns of a panel, the first of which
- * score begins with, at row 0; `from` is a multiple of RA_COARSE_ROWS. `least`: not above those of the rows themselves;
+/* score [.., stride] <- -2 times the dot products of the rows [from, to) with the columns of a panel; it begins with the
+ * first of both. `from` is a multiple of RA_COARSE_ROWS. `least`: not above those of the rows themselves;
  * -INFINITY or NaN for what cannot be rounded. Otherwise those of the rounded rows; 0 for what cannot be rounded.
  *
  * Thread safety: panels, and parts of the rows, may be multiplied at the same time. */

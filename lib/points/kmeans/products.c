@@ -112,8 +112,8 @@ static void coarse_part(void *context, size_t part) {
     size_t blocks = ra_pool_parts(job->count, PART_CANDIDATES), panel = part / blocks,
            from = part % blocks * PART_CANDIDATES;
     ra_coarse_scores(&job->sample, panel, &job->products->candidates, from,
-                     least(from + PART_CANDIDATES, job->count), false, job->score + panel * RA_COARSE_PANEL,
-                     job->sample.rows);
+                     least(from + PART_CANDIDATES, job->count), false,
+                     job->score + from * job->sample.rows + panel * RA_COARSE_PANEL, job->sample.rows);
 }
 
 RA_MULTIVERSION static void scale(float *restrict score, const float *restrict step, float by, size_t n) {

@@ -46,9 +46,22 @@ START_TEST(test_nearest_rows_are_exact) {
         size_t rows, d, points, nearest;
         float grid, offset, scale;
     } cases[] = {
-        {40, 3, 9, 5, 0, 0, 1},          {40, 2, 9, 7, 0.5f, 0, 1},     {2300, 5, 30, 12, 0, 0, 1},
-        {2300, 2, 8, 40, 0.25f, 100, 1}, {1025, 48, 20, 1, 0, 1e4f, 1}, {300, 4, 6, 5, 0, 0, 1e30f},
-        {300, 4, 6, 5, 0, 0, 1e-36f},    {4, 2, 3, 6, 0, 0, 1},
+        {40, 3, 9, 5, 0, 0, 1},
+        {40, 2, 9, 7, 0.5f, 0, 1},
+        {2300, 5, 30, 12, 0, 0, 1},
+        {2300, 2, 8, 40, 0.25f, 100, 1},
+        {1025, 48, 20, 1, 0, 1e4f, 1},
+        {300, 4, 6, 5, 0, 0, 1e30f},
+        {300, 4, 6, 5, 0, 0, 1e-36f},
+        {4, 2, 3, 6, 0, 0, 1},
+        /* enough dimensions and points for products in 8 bits */
+        {2300, 70, 300, 5, 0, 0, 1},
+        {1100, 64, 260, 3, 0.5f, 0, 1},
+        {1025, 70, 256, 1, 0, 1e4f, 1},
+        {300, 70, 260, 5, 0, 0, 1e30f},
+        {300, 70, 260, 5, 0, 0, 1e-36f},
+        {60, 64, 2100, 3, 0, 0, 1},
+        {300, 64, 260, 4, 4, 0, 1}, /* all the same */
     };
     size_t rows = cases[_i].rows, d = cases[_i].d, N = cases[_i].points, count = (rows + N) * d;
     float *values = ra_malloc(count, sizeof *values);
@@ -320,4 +333,4 @@ TEST_CASES(points, test_more_points_than_one_tile, test_a_sample_is_rows_in_thei
            test_refuses_points_that_do_not_fit, test_every_allocation_may_fail,
            test_stores_rows_distances_and_labels, test_stores_nothing_that_is_not_known,
            test_refuses_too_few_labels, test_every_allocation_of_storing_may_fail)
-TEST_CASES_LOOP(points_nearest, 0, 8, test_nearest_rows_are_exact)
+TEST_CASES_LOOP(points_nearest, 0, 15, test_nearest_rows_are_exact)

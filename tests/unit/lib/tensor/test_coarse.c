@@ -151,7 +151,8 @@ static void score_all(const meeting *m, size_t from, size_t to, bool least, floa
     ra_coarse_round(&rows, NULL, m->rows, m->row_count);
     for (size_t i = 0; i < m->row_count * stride; i++) score[i] = 12345;
     for (size_t panel = 0; panel < ra_pool_parts(m->column_count, RA_COARSE_PANEL); panel++)
-        ra_coarse_scores(&columns, panel, &rows, from, to, least, score + panel * RA_COARSE_PANEL, stride);
+        ra_coarse_scores(&columns, panel, &rows, from, to, least,
+                         score + from * stride + panel * RA_COARSE_PANEL, stride);
     for (size_t r = 0; r < m->row_count; r++)
         for (size_t c = r < from || r >= to ? 0 : m->column_count; c < stride; c++)
             ck_assert_float_eq(score[r * stride + c], 12345);
