@@ -23,7 +23,7 @@ START_TEST(test_entries) {
             float beta = step ? -0.5f : 0;
             PAIR_RUN(p, gather_entries, (&codes, dense, beta, value), (&codes, on_dense, beta, on_value));
             pair_get(&p, other, on_value, size);
-            assert_close(other, value, entries, 1e-6); /* a device multiplies and adds with one rounding */
+            assert_close(other, value, entries, 1e-6); /* a GPU rounds a product and a sum once */
         }
         /* values from the backend, and the codes' own, which are the host's */
         pair_set(&p, on_value, value, size);

@@ -55,13 +55,18 @@ static void assert_same(const fixture *f, const float *host, const float *device
     ra_free(got);
 }
 
-/* Weights are unique only where the points are independent; what is left of an atom always is. It is small where they nearly make
- * the atom, and a device multiplies and adds with one rounding. */
+/* A fit stops where moving weight gains less than 1e-7. A GPU rounds a product and a sum once and may stop elsewhere, where
+ * what is left of the atom differs by up to the root of that. */
+static double tolerance_of(const fixture *f, double as_reference) {
+    return ra_backend_host_memory(f->p.tested) ? as_reference : 5e-4;
+}
+
+/* Weights are unique only where the points are independent; what is left of an atom always is. */
 static void assert_same_mixture(const fixture *f) {
     size_t K = f->a.atoms, T = f->a.most, d = f->a.dimensions;
     if (T <= d) assert_same(f, f->a.weight, f->b.weight, K * T, 1e-3);
     assert_same(f, f->a.gram, f->b.gram, K * T * T, 1e-6);
-    assert_same(f, f->a.relax, f->b.relax, K * d, 1e-3);
+    assert_same(f, f->a.relax, f->b.relax, K * d, tolerance_of(f, 1e-4));
 }
 
 static double length_of(const float *x, size_t n) {
@@ -114,7 +119,7 @@ START_TEST(test_backends_agree) {
     int32_t *atoms = ra_malloc(K, sizeof *atoms), *candidate = ra_malloc(K, sizeof *candidate);
     PAIR_RUN(f.p, mixture_gram, (&f.a), (&f.b));
     PAIR_RUN(f.p, mixture_fit, (&f.a, 0.9f, 0.8f, f.share), (&f.b, 0.9f, 0.8f, f.on_share));
-    assert_same(&f, f.share, f.on_share, K, 1e-4);
+    assert_same(&f, f.share, f.on_share, K, tolerance_of(&f, 1e-5));
     assert_same_mixture(&f);
     for (size_t i = 0; i < count; i++) {
         atoms[i] = (int32_t)(K - 1 - 2 * i);
