@@ -143,6 +143,7 @@ $(UNIT): $(call object,$(UNIT_SRC)) $(SERVER_PARTS) $(LIBAPP) $(LIBRASAE) $(PERT
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(LDFLAGS) $(PERTURB_LINK) -o $@ $^ $(SERVER_LIBS) $(LIBS) $$(pkg-config --libs check)
 
+-include $(patsubst %.so,%.d,$(PLUGINS))
 $(OUT)/tests/librasae-%.so: tests/plugin/example.c lib/ra_backend.h
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) $(PLUGIN_FLAGS_$*) $(LDFLAGS) -fPIC -shared -o $@ $<

@@ -34,7 +34,7 @@
 
 #include "ra_tensor.h"
 
-enum { RA_BACKEND_API_VERSION = 11 };
+enum { RA_BACKEND_API_VERSION = 12 };
 
 typedef struct ra_backend_options {
     size_t threads; /* CPU threads, including the caller's; 0: one per core */
