@@ -72,8 +72,7 @@ extern "C" __global__ void ra_threshold_fill(const float *scores, size_t rows, s
                 }
                 done += total.sure;
             }
-        }
-        __syncthreads(); /* the last tile of this row may still be read */
+        } /* an even number of tiles: the next row's first does not take the place of the last one's counts */
     }
 }
 
