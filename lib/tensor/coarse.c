@@ -29,7 +29,7 @@ enum {
     CHUNK = RA_TURN_MOST,
 };
 
-static const float SLACK = 2e-6f;
+static const float SLACK = 2.5e-6f; /* 66 roundings of a lane's sum of squares, halved by the root: 2e-6 */
 static const float LEAST_STEP = 1e-12f, MOST_STEP = 1e12f; /* their squares are numbers */
 
 static size_t padded(size_t n, size_t to) {
@@ -79,7 +79,7 @@ RA_MULTIVERSION static float largest_magnitude(const float *restrict x, size_t n
 }
 
 typedef struct lengths {
-    float lost, whole, rounded; /* squares */
+    double lost, whole, rounded; /* squares; lanes of a chunk are added in float32, chunks in float64 */
 } lengths;
 
 /* number [n] <- x / step, rounded. Adds to the squares. */
@@ -97,9 +97,9 @@ RA_MULTIVERSION static void round_chunk(const float *restrict x, size_t n, float
             rounded[l] += back * back;
         }
     for (size_t l = 0; l < LANES; l++) {
-        square->lost += lost[l];
-        square->whole += whole[l];
-        square->rounded += rounded[l];
+        square->lost += (double)lost[l];
+        square->whole += (double)whole[l];
+        square->rounded += (double)rounded[l];
     }
 }
 
@@ -147,8 +147,9 @@ static void round_one(ra_coarse *coarse, const float *x, size_t k) {
         if (rounds) round_chunk(look, coarse->turned ? padded(n, GROUP) : n, step, number, &square);
         (coarse->columns ? store_column : store_row)(coarse, k, from, padded(n, GROUP), number);
     }
-    coarse->length[k] = sqrtf(fmaxf(square.whole, square.rounded)) * (1 + slack);
-    coarse->error[k] = rounds || zero ? sqrtf(square.lost) * 1.001f + slack * coarse->length[k] : INFINITY;
+    coarse->length[k] = (float)sqrt(fmax(square.whole, square.rounded)) * (1 + slack);
+    coarse->error[k] =
+        rounds || zero ? (float)sqrt(square.lost) * 1.001f + slack * coarse->length[k] : INFINITY;
     coarse->step[k] = rounds ? step : 0;
 }
 
