@@ -4,12 +4,7 @@
  *
  * How large a tile may be depends on the registers of the machine: dots_tile.h is compiled for each kind. */
 #include "tensor/dots.h"
-#include "base/processor.h"
-#include "tensor/half.h"
-
-#include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
+#include "tensor/vec.h"
 
 enum { LANES = 16 };
 
@@ -18,10 +13,6 @@ typedef struct target {
     float *c;
     size_t ldc;
 } target;
-
-INLINE size_t size_of(ra_dtype type) {
-    return type == RA_F32 ? sizeof(float) : sizeof(uint16_t);
-}
 
 /* Where the next tile of B is asked for, while this one is multiplied: from where in a row on, seen from this tile's, and
  * how far it moves in the time of LANES elements. */
@@ -38,42 +29,23 @@ INLINE fetch fetch_share(const ra_dots *p, size_t columns, size_t group, size_t 
 /* The sum of 4 lanes. Every variant ends with it: the upper half is added to the lower one, again and again. */
 #define SUM_OF_FOUR(x, at) ((x[(at)] + x[(at) + 2]) + (x[(at) + 1] + x[(at) + 3]))
 
-#if defined(__x86_64__) && !defined(RA_SANITIZE)
-#include <immintrin.h>
+#ifdef RA_VEC_X86
 
-#define VARIANT(name) name##_avx512
-#define WIDEN_F16(from) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(from)))
 #define WIDTH 16
 #define ROWS 7 /* 28 of 32 registers hold sums, the others a vector of each row of B */
 #define COLUMNS 4
-#define TARGET __attribute__((target("arch=x86-64-v4")))
 #include "tensor/dots_tile.h"
 
-#define VARIANT(name) name##_avx2
-#define WIDEN_F16(from) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(from)))
 #define WIDTH 8
 #define ROWS 3 /* 12 of 16 registers hold sums, two of each element */
 #define COLUMNS 2
-#define TARGET __attribute__((target("arch=x86-64-v3")))
 #include "tensor/dots_tile.h"
 
 #endif
 
-typedef float four __attribute__((vector_size(16)));
-
-INLINE four widen_four(const char *from) {
-    uint16_t half[4];
-    memcpy(half, from, sizeof half);
-    return (four){ra_f16_to_f32(half[0]), ra_f16_to_f32(half[1]), ra_f16_to_f32(half[2]),
-                  ra_f16_to_f32(half[3])};
-}
-
-#define VARIANT(name) name##_any
-#define WIDEN_F16(from) widen_four(from)
 #define WIDTH 4
 #define ROWS 2 /* four of each element: 16 of the 32 registers that arm64 has */
 #define COLUMNS 2
-#define TARGET
 #include "tensor/dots_tile.h"
 
 /* What the machine can run, and for how many rows it pays: long rows hide what it costs to add up the lanes. */
@@ -85,7 +57,7 @@ typedef struct variant {
 enum { LONG = 512 };
 
 static const variant *choose(void) {
-#if defined(__x86_64__) && !defined(RA_SANITIZE)
+#ifdef RA_VEC_X86
     static const variant avx512 = {run_avx512, 16, 32}, avx2 = {run_avx2, 6, 6};
     if (ra_processor_is_v4()) return &avx512;
     if (ra_processor_is_v3()) return &avx2;

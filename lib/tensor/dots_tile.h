@@ -1,6 +1,5 @@
-/* dots_tile.h - the loops of dots.c for one kind of machine; included once for each, with VARIANT(name), the WIDTH of its
- * vectors in floats, the ROWS and COLUMNS of its largest tile, the TARGET of its code, and its WIDEN_F16(address). No header: it
- * has no guard. */
+/* dots_tile.h - the loops of dots.c for one kind of machine; included once for each, with the WIDTH of its vectors in floats, and the
+ * ROWS and COLUMNS of its largest tile. No header: it has no guard. */
 
 #define PARTS (LANES / WIDTH) /* vectors of an element's partial sums */
 #include "tensor/vec_tile.h"

@@ -1,6 +1,5 @@
-/* gather_tile.h - the loops of gather.c for one kind of machine; included once for each, with VARIANT(name), the WIDTH of its
- * vectors in floats, the SUMS that its registers hold, the TARGET of its code, and its WIDEN_F16(address). No header: it has no
- * guard. */
+/* gather_tile.h - the loops of gather.c for one kind of machine; included once for each, with the WIDTH of its vectors in floats and
+ * the SUMS that its registers hold. No header: it has no guard. */
 
 #include "tensor/vec_tile.h"
 

@@ -1,6 +1,20 @@
-/* vec_tile.h - a vector of floats of one kind of machine, and how numbers of each type become one; for dots_tile.h and
- * gather_tile.h, which include it once per kind, with VARIANT(name), the WIDTH of its vectors in floats, the TARGET of its code, and
- * its WIDEN_F16(address). It has no guard. */
+/* vec_tile.h - a vector of floats of one kind of machine, and how numbers of each type become one. dots_tile.h and gather_tile.h
+ * include it once per kind, with the WIDTH of its vectors in floats: 16 for AVX-512, 8 for AVX2, 4 for any machine. It gives them
+ * VARIANT(name) for their own functions, and the TARGET of their code. It has no guard. */
+
+#if WIDTH == 16
+#define VARIANT(name) name##_avx512
+#define TARGET __attribute__((target("arch=x86-64-v4")))
+#define WIDEN_F16(from) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(from)))
+#elif WIDTH == 8
+#define VARIANT(name) name##_avx2
+#define TARGET __attribute__((target("arch=x86-64-v3")))
+#define WIDEN_F16(from) _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(from)))
+#else
+#define VARIANT(name) name##_any
+#define TARGET
+#define WIDEN_F16(from) widen_four(from)
+#endif
 
 #define vec VARIANT(vec)
 

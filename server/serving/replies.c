@@ -79,6 +79,14 @@ static ra_status make(replies *pool, size_t bytes, reply_block **out, ra_error *
     return status;
 }
 
+/* A block has come back, or was never made. */
+static void count_back(replies *pool) {
+    pthread_mutex_lock(&pool->lock);
+    bool last = --pool->taken == 0 && pool->ended;
+    pthread_mutex_unlock(&pool->lock);
+    if (last) free_pool(pool);
+}
+
 ra_status replies_take(replies *pool, size_t bytes, reply_block **block, ra_error *err) {
     pthread_mutex_lock(&pool->lock);
     *block = take_kept(pool, bytes);
@@ -86,10 +94,7 @@ ra_status replies_take(replies *pool, size_t bytes, reply_block **block, ra_erro
     pthread_mutex_unlock(&pool->lock);
     if (*block) return RA_OK;
     ra_status status = make(pool, bytes, block, err);
-    if (status == RA_OK) return RA_OK;
-    pthread_mutex_lock(&pool->lock);
-    pool->taken--;
-    pthread_mutex_unlock(&pool->lock);
+    if (status != RA_OK) count_back(pool);
     return status;
 }
 
@@ -102,7 +107,7 @@ static void keep(replies *pool, reply_block *block) {
     pool->bytes += block->bytes;
 }
 
-/* Keeps it; returns what there is then too much of, as a list: the smallest ones, or itself. */
+/* Keeps it. Returns what is then beyond the limits, as a list: the smallest blocks, or this one. */
 static reply_block *exchange(replies *pool, reply_block *block) {
     reply_block *excess = NULL;
     if (block->bytes > KEPT_BYTES) {
@@ -126,8 +131,5 @@ void reply_block_give(void *given) {
     reply_block *excess = exchange(pool, block);
     pthread_mutex_unlock(&pool->lock);
     free_list(pool->backend, excess);
-    pthread_mutex_lock(&pool->lock);
-    bool last = --pool->taken == 0 && pool->ended;
-    pthread_mutex_unlock(&pool->lock);
-    if (last) free_pool(pool);
+    count_back(pool);
 }

@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 import bench_peers
+import bench_train
 
 TORCH = """
 import sys, time, statistics
@@ -35,6 +36,7 @@ for rows in (64, 256):
                 torch.nn.functional.embedding_bag(index, D, per_sample_weights=weight, mode="sum")
             took.append((time.perf_counter() - began) / len(parts))
     print(rows, statistics.median(took) * 1e6)
+print("torch %s for %s" % (torch.__version__, torch.backends.cpu.get_cpu_capability()))
 """
 
 
@@ -46,7 +48,8 @@ def ours(bench, threads):
 def theirs(threads, folder):
     found = subprocess.run([sys.executable, "-c", TORCH, str(threads), folder], check=True, capture_output=True, text=True,
                            env={**os.environ, "OMP_NUM_THREADS": str(threads)}).stdout
-    return [float(line.split()[1]) for line in found.splitlines()]
+    *figures, about = found.splitlines()
+    return [float(line.split()[1]) for line in figures], about
 
 
 def main():
@@ -56,7 +59,10 @@ def main():
     options = parser.parse_args()
     folder = bench_peers.torch_folder()
     for threads in sorted({1, len(os.sched_getaffinity(0))}):
-        rounds = [(ours(options.bench, threads), theirs(threads, folder) if folder else []) for _ in range(options.rounds)]
+        about, rounds = "no torch", []
+        for _ in range(options.rounds):
+            mine, (torch, about) = ours(options.bench, threads), theirs(threads, folder) if folder else ([], about)
+            rounds.append((mine, torch))
         for i, rows in enumerate((64, 256)):
             line = "%3d rows, %2d threads: %6.1f us" % (rows, threads, statistics.median(mine[i] for mine, _ in rounds))
             if folder:
@@ -64,6 +70,8 @@ def main():
                 line += ", embedding_bag %6.1f us: %.2f times as fast (%.2f to %.2f)" % (
                     statistics.median(torch[i] for _, torch in rounds), statistics.median(ratios), min(ratios), max(ratios))
             print(line, flush=True)
+    print("Ours has the kernels of lib/tensor/gather.c for this processor; beside it: %s. %s, a load of %.0f." % (
+        about, bench_train.processor(), os.getloadavg()[0]))
 
 
 if __name__ == "__main__":

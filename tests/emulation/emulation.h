@@ -50,7 +50,7 @@ typedef void emulation_set_memory_fn(size_t bytes);
 typedef void emulation_run_twice_fn(int twice);
 #define EMULATION_RUN_TWICE "emulation_run_twice"
 
-/* When the work of streams happens that nobody waits for: as late as it may (0), as early as it may (1), in a shuffled
+/* When streams do work that no caller waits for: as late as it may (0), as early as it may (1), in a shuffled
  * order with the rest (2), or by turns (-1, at the start). */
 typedef void emulation_stream_order_fn(int order);
 #define EMULATION_STREAM_ORDER "emulation_stream_order"

@@ -1,8 +1,8 @@
-/* Streams and what waits in them. Nothing that is asked of a stream happens before somebody waits for a
+/* Streams and the tasks that wait in them. A task does not run before a caller waits for a
  * stream, for an event behind it, or frees memory (which waits for everything, as cudaFree() does): so the
  * lack of a wait shows.
  *
- * Streams know no order among each other but that of cudaStreamWaitEvent(). When somebody waits for one, the work of the
+ * Streams know no order among each other but that of cudaStreamWaitEvent(). When a caller waits for one, the work of the
  * others happens as late as it may, as early as it may, or in between, task by task in a shuffled order: by turns, so
  * that the lack of an event shows as well.
  *
@@ -33,7 +33,7 @@ typedef struct wait_task {
     size_t position;
 } wait_task;
 
-/* When the work of other streams is done that nobody waits for. */
+/* When streams that no caller waits for do their work. */
 typedef enum order { LATE, EARLY, SHUFFLED, ORDERS } order;
 
 static struct emulation_stream *streams;

@@ -18,7 +18,7 @@
 #define CUBLAS_LEAST_BYTES ((size_t)64 << 10)
 #endif
 
-/* The member, and the exported symbol. Those of cuBLASLt are in a library that cuBLAS loads, where dlsym() finds them, too. */
+/* The member, and the exported symbol. Those of cuBLASLt are in a library that cuBLAS loads, where dlsym() finds them as well. */
 #define CUBLAS_CALLS(X)                                                                                      \
     X(create, cublasCreate_v2)                                                                               \
     X(destroy, cublasDestroy_v2)                                                                             \
