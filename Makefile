@@ -23,6 +23,8 @@ say    = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 WARNINGS  := -Wall -Wextra -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wshadow -Wundef -Wpointer-arith -Wwrite-strings
 WARNINGS  += -Werror=implicit-function-declaration -Werror=int-conversion
+# Where some members of a row are named, clang warns of the others, which are zero.
+WARNINGS  += $(if $(findstring clang,$(CC)),-Wno-missing-field-initializers)
 WARNINGS  += $(if $(DEVELOPER),-Wconversion -Wno-sign-conversion -Werror)
 OPTIMIZE  := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -DRA_SANITIZE,-O3)
 CPPFLAGS  += -D_GNU_SOURCE -Ilib
@@ -381,11 +383,12 @@ fuzz-coverage: ## print which share of each parser's lines the kept inputs reach
 	$(Q)CFLAGS='-fprofile-instr-generate -fcoverage-mapping' LDFLAGS=-fprofile-instr-generate \
 	  $(MAKE) --no-print-directory CC=clang SANITIZE=fuzzer-no-link BUILD=$(BUILD)/fuzz-coverage fuzz-coverage-run
 
-FUZZ_PARSERS = $(patsubst %,lib/io/%.c,atom_labels config json kinds labels npy npz order settings utf8 zip) \
+FUZZ_PARSERS = $(patsubst %,lib/io/%.c,atom_labels config json kinds labels npy npz order settings tokens utf8 zip) \
   $(patsubst %,lib/io/safetensors/%.c,digest header layout_settings layouts lists names npz openmoss read torch) $(call c_files,lib/io/torch) \
   $(filter-out %/coding_table.c,$(wildcard server/codec/coding_*.c)) server/codec/negotiate.c $(call c_files,server/codec/binary) \
-  $(filter-out %/replies.c,$(wildcard server/codec/json/*.c)) $(patsubst %,server/codec/oip/%.c,request tensor) \
-  lib/app/numbers.c lib/app/print_f32.c lib/app/settings/file.c $(patsubst %,server/http/%.c,auth conditions forwarded headers ip target)
+  $(filter-out %/replies.c,$(call c_files,server/codec/json)) $(patsubst %,server/codec/oip/%.c,request tensor) \
+  $(wildcard lib/model/open/*.c) $(patsubst %,lib/model/%.c,contrast hidden labels training) \
+  $(patsubst %,lib/sae/%.c,checkpoint encoder standardization tensors) lib/app/numbers.c lib/app/print_f32.c lib/app/settings/file.c $(patsubst %,server/http/%.c,auth conditions forwarded headers ip target)
 
 fuzz-coverage-run: $(FUZZER)
 	$(Q)rm -f $(BUILD)/*.profraw

@@ -67,12 +67,12 @@ bool ra_encoder_tensor_is_optional(const ra_safetensors *file, ra_encoder_kind k
 
 /* ---- hidden layers ------------------------------------------------------------------------------------- */
 
-static const char blocks[] = "encoder.mlp_blocks.", final[] = "encoder.final_block.";
+static const char blocks[] = "encoder.mlp_blocks.";
+enum { FINAL = sizeof "encoder.final_block." - 1 };
 
 ra_hidden_name ra_hidden_tensor_name(size_t layer, size_t which) {
     ra_hidden_name name;
-    snprintf(name.text, sizeof name.text, "%s%zu.%s", blocks, layer,
-             ra_encoder_tensor_names[which] + sizeof final - 1);
+    snprintf(name.text, sizeof name.text, "%s%zu.%s", blocks, layer, ra_encoder_tensor_names[which] + FINAL);
     return name;
 }
 
@@ -83,7 +83,7 @@ bool ra_hidden_has_name(const char *name, bool *counter) {
         char batches[64];
         for (size_t which = 0; which < RA_ENCODER_TENSORS; which++)
             if (strcmp(name, ra_hidden_tensor_name(i, which).text) == 0) return true;
-        snprintf(batches, sizeof batches, "%s%zu.%s", blocks, i, ra_encoder_batch_counter + sizeof final - 1);
+        snprintf(batches, sizeof batches, "%s%zu.%s", blocks, i, ra_encoder_batch_counter + FINAL);
         *counter = strcmp(name, batches) == 0;
         if (*counter) return true;
     }

@@ -392,26 +392,53 @@ static void keys(const uint8_t *bytes, size_t size) {
         const char *headers[HTTP_HEADER_COUNT] = {[HTTP_AUTHORIZATION] = "Bearer 0123456789abcdef0123"};
         fuzz_expect(auth_count(read) > 0, "a file without keys was read");
         (void)auth_check(read, AUTH_ADMIN, headers, name);
+        size_t count = auth_count(read);
         fuzz_expect(auth_reload(read, &err) == RA_OK, "the same keys are refused the second time");
+        fuzz_remove("keys");
+        status = auth_reload(read, &err);
+        fuzz_expect(status == RA_ERR_NOT_FOUND, "a file that is gone is read");
+        fuzz_expect_error(status, &err);
+        fuzz_expect(auth_count(read) == count, "the keys went with their file");
     }
     auth_free(read);
     fuzz_remove("keys");
 }
 FUZZ_TARGET(keys, FUZZ_BYTES, keys)
 
-static char *no_variable(const char *name) {
-    (void)name;
+enum { VARIABLES = 4 };
+static char *environment[VARIABLES + 1]; /* "NAME=VALUE" each; a NULL behind the last */
+
+static char *variable(const char *name) {
+    size_t size = strlen(name);
+    for (char **at = environment; *at; at++)
+        if (strncmp(*at, name, size) == 0 && (*at)[size] == '=') return *at + size + 1;
     return NULL;
+}
+
+/* Lines at the beginning that start with a dollar sign are the environment, without the sign. */
+static void set_environment(const uint8_t **bytes, size_t *size) {
+    size_t count = 0;
+    while (count < VARIABLES && *size && **bytes == '$') {
+        ++*bytes, --*size;
+        environment[count++] = fuzz_line(bytes, size);
+    }
+    environment[count] = NULL;
+}
+
+static void unset_environment(void) {
+    for (char **at = environment; *at; at++) ra_free(*at);
+    environment[0] = NULL;
 }
 
 /* As rasaed reads it; and its own print of what it has read must read as the same. */
 static void configuration(const uint8_t *bytes, size_t size) {
     ra_error err = {0};
     char flag[160], program[] = "rasaed", *none = NULL;
+    set_environment(&bytes, &size);
     snprintf(flag, sizeof flag, "--config=%s", fuzz_file("rasaed.conf", bytes, size));
     char *flags[] = {program, flag, NULL};
     settings read;
-    ra_status status = settings_read(2, flags, no_variable, &none, &read, &err);
+    ra_status status = settings_read(2, flags, variable, environment, &read, &err);
     fuzz_expect_error(status, &err);
     if (status == RA_OK) {
         char *string = NULL;
@@ -424,7 +451,8 @@ static void configuration(const uint8_t *bytes, size_t size) {
         snprintf(flag, sizeof flag, "--config=%s", fuzz_file("printed.conf", string, length));
         char *second[] = {program, flag, NULL};
         err = (ra_error){0};
-        status = settings_read(2, second, no_variable, &none, &again, &err);
+        unset_environment(); /* what it said is in the print */
+        status = settings_read(2, second, variable, &none, &again, &err);
         if (status != RA_OK) fprintf(stderr, "%s\n", err.message);
         fuzz_expect(status == RA_OK, "settings that were printed are refused");
         fuzz_expect(again.max_body == read.max_body && again.deadline_ms == read.deadline_ms &&
@@ -432,9 +460,10 @@ static void configuration(const uint8_t *bytes, size_t size) {
                     "settings that were printed read as others");
         settings_close(&again);
         free(string);
+        settings_close(&read);
         fuzz_remove("printed.conf");
     }
-    if (status == RA_OK) settings_close(&read);
+    unset_environment();
     fuzz_remove("rasaed.conf");
 }
 FUZZ_TARGET(configuration, FUZZ_BYTES, configuration)

@@ -9,7 +9,9 @@
 #include "http/target.h"
 #include "ra_memory.h"
 
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 static void use_target(const char *raw) {
     static const char *const bases[] = {NULL, "/rasae"};
@@ -64,6 +66,20 @@ static void use_values(const http_headers *headers) {
                 "a trace without an id");
 }
 
+/* The address as a socket of its family has it, or of any other. */
+static void use_peer(const ip_address *address) {
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    const struct sockaddr other = {.sa_family = AF_UNIX};
+    ip_address again = {{0}};
+    memcpy(&v6.sin6_addr, address->bytes, IP_BYTES);
+    memcpy(&v4.sin_addr, address->bytes + IP_BYTES - sizeof v4.sin_addr, sizeof v4.sin_addr);
+    const void *peer = ip_is_v4(address) ? (const void *)&v4 : &v6;
+    fuzz_expect(ip_of_peer(peer, &again) && memcmp(&again, address, sizeof again) == 0,
+                "a peer has another address");
+    fuzz_expect(!ip_of_peer(&other, &again), "a peer of another family has an address");
+}
+
 static void use_forwarded(const http_headers *headers) {
     static const char *const items[] = {"10.0.0.0/8", "2001:db8::/32"};
     ra_error err = {0};
@@ -76,6 +92,7 @@ static void use_forwarded(const http_headers *headers) {
         ip_address again;
         ip_write(&who.client, string);
         fuzz_expect(ip_parse(string, strlen(string), &again), "an address that was written is not read");
+        use_peer(&who.client);
     }
     if (who.broken) fuzz_read(who.broken, who.broken_size);
     http_proxies_release(&proxies);
@@ -101,8 +118,10 @@ static void run(const uint8_t *bytes, size_t size) {
         fuzz_expect_error(status, &err);
     }
     if (status == RA_OK) {
-        err = (ra_error){0};
-        fuzz_expect_error(http_headers_finish(&headers, true, &err), &err);
+        for (int version_1 = 0; version_1 < 2; version_1++) {
+            err = (ra_error){0};
+            fuzz_expect_error(http_headers_finish(&headers, version_1, &err), &err);
+        }
         use_values(&headers);
         use_forwarded(&headers);
     }

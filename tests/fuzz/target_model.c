@@ -1,19 +1,157 @@
-/* Models and the daemon's engine without sockets: artifacts (lib/model), one request (server/dispatch.c, server/api), and
- * sequences of loads, reloads, unloads, requests and new files (server/serving/registry). */
-#include "app/numbers.h"
-#include "codec/json/scan.h"
-#include "dispatch.h"
+/* Files of models: artifacts and checkpoints as they are served (lib/model), and checkpoints as training goes on from them
+ * (lib/sae, lib/train). */
 #include "fuzz/fuzz.h"
+#include "ra_contrast.h"
 #include "ra_memory.h"
 #include "ra_model.h"
+#include "ra_train.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
-enum { K = 6, D = 4 };
+enum { WIDEST = 4096, MOST_ATOMS = 16 };
 
-/* ---- a file -------------------------------------------------------------------------------------------- */
+static void read_text(const char *text) {
+    if (text) fuzz_read(text, strlen(text));
+}
+
+/* ---- served -------------------------------------------------------------------------------------------- */
+
+/* Its row may be beyond all->rows: files have rows that were left out. */
+static void use_example(const ra_latent_statistics *all, const ra_latent_example *example) {
+    fuzz_expect(!all->items.rows || example->position < all->items.rows, "a row behind its item");
+    read_text(example->label);
+    read_text(example->token);
+}
+
+static void use_item(const ra_latent_statistics *all, const ra_latent_item *item) {
+    size_t parts = all->item_codes.parts;
+    fuzz_expect(item->position < parts, "an item is strongest behind its end");
+    fuzz_read(item->codes, parts * sizeof *item->codes);
+    read_text(item->label);
+    for (size_t p = 0; item->words && p < parts; p++)
+        read_text(ra_latent_tokens_word(&all->tokens, item->words[p]));
+}
+
+static void use_latent(const ra_latent_statistics *all, size_t k) {
+    ra_latent_example example;
+    ra_latent_partner partner;
+    ra_latent_item item;
+    int64_t sum = 0;
+    for (size_t h = 0; h < all->bins; h++) sum += all->histogram[k * all->bins + h];
+    fuzz_expect(sum == all->count[k], "a histogram of another number of rows");
+    for (size_t t = 0; ra_latent_statistics_example(all, k, t, &example); t++) use_example(all, &example);
+    for (size_t q = 0; q < all->quantiles.count; q++)
+        for (size_t t = 0; ra_latent_statistics_quantile_example(all, k, q, t, &example); t++)
+            use_example(all, &example);
+    for (int measure = 0; measure < RA_COFIRING_MEASURES; measure++)
+        for (size_t t = 0; ra_latent_statistics_partner(all, (ra_cofiring_measure)measure, k, t, &partner);
+             t++)
+            fuzz_expect(partner.latent < all->concepts, "a partner that is no latent");
+    for (size_t t = 0; ra_latent_statistics_item(all, k, t, &item); t++) use_item(all, &item);
+}
+
+static void use_atom(const ra_model *model, size_t k) {
+    const ra_model_info *info = ra_model_get_info(model);
+    const ra_latent_statistics *statistics = ra_model_latent_statistics(model);
+    ra_label_words words = {0};
+    ra_archetype archetype;
+    ra_trace_row row;
+    float position[2];
+    read_text(ra_model_atom_label(model, k));
+    read_text(ra_label_source_name(ra_model_atom_label_source(model, k)));
+    if (ra_model_atom_words(model, k, &words)) read_text(words.explanation), read_text(words.source);
+    for (size_t t = 0; ra_model_atom_archetype(model, k, t, &archetype); t++) {
+        fuzz_expect(archetype.point < info->points, "an archetype that is no point");
+        read_text(archetype.label);
+    }
+    for (size_t t = 0; ra_model_atom_trace_row(model, k, t, &row); t++) read_text(row.label);
+    if (ra_model_atom_layout(model, k, position)) fuzz_read(position, sizeof position);
+    if (statistics) use_latent(statistics, k);
+    for (size_t i = 0; i < ra_model_contrast_count(model); i++) {
+        const ra_contrast *contrast = ra_model_contrast(model, i);
+        const ra_contrast_latent latent = ra_contrast_of(contrast, k);
+        fuzz_expect(latent.count[0] <= contrast->rows[0] && latent.count[1] <= contrast->rows[1],
+                    "a latent is active in more rows than there are");
+    }
+}
+
+static void use_point(const ra_model *model, size_t n, float *vector) {
+    ra_error err = {0};
+    ra_point_use uses[4];
+    ra_point_row rows[4];
+    read_text(ra_model_point_label(model, n));
+    size_t count = ra_model_point_atoms(model, n, uses, 4);
+    for (size_t i = 0; i < count && i < 4; i++)
+        fuzz_expect(uses[i].atom < ra_model_get_info(model)->concepts, "a point is part of no atom");
+    count = ra_model_point_rows(model, n, rows, 4);
+    for (size_t i = 0; i < count && i < 4; i++) read_text(rows[i].label);
+    fuzz_expect_error(ra_model_point(model, n, vector, &err), &err);
+}
+
+static void compute(const ra_model *model, float *rows) {
+    ra_error err = {0};
+    ra_workspace *workspace = NULL;
+    ra_codes codes = {0};
+    size_t width = ra_model_get_info(model)->dimensions;
+    if (ra_workspace_new(&workspace, &err) == RA_OK) {
+        fuzz_expect_error(ra_model_atom(model, 0, rows, &err), &err);
+        for (size_t i = 0; i < width; i++) rows[i] = (float)(i % 3) - 1;
+        if (ra_model_encode(model, workspace, rows, 1, &codes, &err) == RA_OK)
+            (void)ra_model_reconstruct(model, workspace, &codes, rows + width, &err);
+    }
+    ra_codes_release(&codes);
+    ra_workspace_free(workspace);
+}
+
+/* The path of a file with this content. */
+static const char *write_parts(const ra_artifact *artifact, const char *name) {
+    size_t count = 0;
+    const ra_bytes *parts = ra_artifact_parts(artifact, &count);
+    const char *path = fuzz_file(name, "", 0);
+    FILE *file = fopen(path, "wb");
+    fuzz_expect(file, "there is no room for files");
+    for (size_t i = 0; i < count; i++)
+        fuzz_expect(fwrite(parts[i].data, 1, parts[i].size, file) == parts[i].size, "a file is cut");
+    fuzz_expect(fclose(file) == 0, "a file is cut");
+    return path;
+}
+
+/* What was opened is written, and opens as the same. */
+static void write_again(const ra_model *model) {
+    ra_artifact *artifact = NULL, *second = NULL;
+    ra_model *again = NULL;
+    ra_error err = {0};
+    ra_status status = ra_artifact_new(model, &artifact, &err);
+    fuzz_expect_error(status, &err);
+    if (status != RA_OK) return;
+    status = ra_model_open(write_parts(artifact, "again.safetensors"), NULL, &again, &err);
+    if (status != RA_OK) fprintf(stderr, "%s\n", err.message);
+    fuzz_expect(status == RA_OK, "a model that was written cannot be opened");
+    fuzz_expect(ra_artifact_new(again, &second, &err) == RA_OK,
+                "a model that was written cannot be written again");
+    fuzz_expect(strcmp(ra_artifact_digest(artifact), ra_artifact_digest(second)) == 0,
+                "a model that was written opens as another");
+    ra_artifact_free(second);
+    ra_model_release(again);
+    ra_artifact_free(artifact);
+    fuzz_remove("again.safetensors");
+}
+
+static void use_model(const ra_model *model) {
+    const ra_model_info *info = ra_model_get_info(model);
+    size_t width = info->dimensions, bins = 0;
+    float *rows = width < WIDEST ? ra_calloc(2 * width + 1, sizeof *rows) : NULL;
+    const float *training = ra_model_training(model, &bins);
+    if (training) fuzz_read(training, bins * RA_TRAINING_COLUMNS * sizeof *training);
+    for (size_t k = 0; k < info->concepts && k < MOST_ATOMS; k++) use_atom(model, k);
+    if (rows) {
+        for (size_t n = 0; n < info->points && n < MOST_ATOMS; n++) use_point(model, n, rows);
+        compute(model, rows);
+        write_again(model);
+    }
+    ra_free(rows);
+}
 
 static void artifact(const uint8_t *bytes, size_t size) {
     ra_error err = {0};
@@ -22,260 +160,66 @@ static void artifact(const uint8_t *bytes, size_t size) {
     ra_status status =
         ra_model_open(path, &(ra_model_options){.steady = size % 2, .private_below = 1 << 20}, &model, &err);
     fuzz_expect_error(status, &err);
-    if (status == RA_OK) {
-        const ra_model_info *info = ra_model_get_info(model);
-        ra_workspace *workspace = NULL;
-        ra_codes codes = {0};
-        size_t width = info->dimensions;
-        float *row = width < 4096 ? ra_calloc(2 * width + 1, sizeof *row) : NULL;
-        if (row && ra_workspace_new(&workspace, &err) == RA_OK) {
-            fuzz_expect_error(ra_model_atom(model, 0, row, &err), &err);
-            for (size_t i = 0; i < width; i++) row[i] = (float)(i % 3) - 1;
-            if (ra_model_encode(model, workspace, row, 1, &codes, &err) == RA_OK)
-                (void)ra_model_reconstruct(model, workspace, &codes, row + width, &err);
-        }
-        for (size_t k = 0; k < info->concepts && k < 16; k++) {
-            const char *label = ra_model_atom_label(model, k);
-            ra_archetype archetype;
-            for (size_t t = 0; ra_model_atom_archetype(model, k, t, &archetype); t++)
-                fuzz_expect(archetype.point < info->points, "an archetype that is no point");
-            if (label) fuzz_read(label, strlen(label));
-        }
-        ra_codes_release(&codes);
-        ra_workspace_free(workspace);
-        ra_free(row);
-    }
+    if (status == RA_OK) use_model(model);
     ra_model_release(model);
     fuzz_remove("model.safetensors");
 }
 FUZZ_TARGET(artifact, FUZZ_SAFETENSORS, artifact)
 
-/* ---- the service --------------------------------------------------------------------------------------- */
+/* ---- trained ------------------------------------------------------------------------------------------- */
 
-static rasaed server = {.max_body = 1 << 16, .max_rows = 16};
-static http_service service;
+enum { ROWS = 4 };
 
-/* A file of 6 atoms in 4 dimensions; atom k begins with 100 * variant + k. */
-static ra_status write_model(unsigned variant, ra_bytes **parts, size_t *count, ra_error *err) {
-    static float dictionary[K * D], weight[K * D], bias[K];
-    const ra_tensor tensors[] = {
-        {RA_F32, 2, {K, D}, dictionary}, {RA_F32, 2, {K, D}, weight}, {RA_F32, 1, {K}, bias}};
-    static const char *const names[] = {"dictionary", "encoder.final_block.0.weight",
-                                        "encoder.final_block.0.bias"};
-    static const char *const texts[][2] = {
-        {"format", "rasae.fused.v1"}, {"encoder", "linear"}, {"sae", "topk"}, {"top_k", "2"}};
+static void store(ra_trainer *trainer) {
+    ra_error err = {0};
     ra_safetensors_writer *writer = NULL;
-    ra_status status;
-    for (unsigned i = 0; i < K * D; i++) {
-        dictionary[i] = (float)(i % D == 0 ? 100 * variant + i / D : i % 5);
-        weight[i] = (float)(i % 7) - 3;
-    }
-    RA_TRY_OUT(status, ra_safetensors_writer_new(&writer, err));
-    for (size_t i = 0; i < 4; i++)
-        RA_TRY_OUT(status, ra_safetensors_writer_metadata(writer, texts[i][0], texts[i][1], err));
-    for (size_t i = 0; i < 3; i++)
-        RA_TRY_OUT(status, ra_safetensors_writer_tensor(writer, names[i], &tensors[i], err));
-    RA_TRY_OUT(status, ra_safetensors_writer_image(writer, parts, count, err));
-out:
-    ra_safetensors_writer_free(writer);
-    return status;
-}
-
-/* The file in one piece; returns its size, at most `most`. */
-static size_t model_image(unsigned variant, uint8_t *to, size_t most) {
-    ra_error err = {0};
     ra_bytes *parts = NULL;
-    size_t count = 0, size = 0;
-    fuzz_expect(write_model(variant, &parts, &count, &err) == RA_OK, "no image of a model");
-    for (size_t i = 0; i < count; i++) {
-        fuzz_expect(parts[i].size <= most - size, "the image of a model is large");
-        memcpy(to + size, parts[i].data, parts[i].size);
-        size += parts[i].size;
-    }
-    ra_free(parts);
-    return size;
-}
-
-enum { LARGEST_IMAGE = 4096 };
-
-static void start(unsigned variant) {
-    static uint8_t image[LARGEST_IMAGE];
-    ra_error err = {0};
-    const char *path = fuzz_file("m.safetensors", image, model_image(variant, image, sizeof image));
-    fuzz_expect(registry_new(&(registry_options){.private_below = 1 << 20}, &server.dictionaries, &err) ==
-                        RA_OK &&
-                    registry_add(server.dictionaries, "m", path, &err) == RA_OK,
-                "the service does not start");
-    service = dispatch_service(&server);
-}
-
-static void stop(void) {
-    registry_free(server.dictionaries);
-    server.dictionaries = NULL;
-    fuzz_remove("m.safetensors");
-}
-
-/* What every reply has in common. */
-static void expect_reply(const http_response *response) {
-    http_piece pieces[HTTP_PIECES];
-    size_t count = http_response_pieces(response, pieces);
-    for (size_t i = 0; i < count; i++) fuzz_read(pieces[i].data, pieces[i].size);
-    fuzz_expect(response->status >= 200 && response->status < 600, "a reply without a status");
-    fuzz_expect(response->status != 500, "the service failed");
-    const char *type = response->content_type, *name, *value;
-    size_t position = 0;
-    bool packed = false;
-    while (http_response_next_header(response, &position, &name, &value))
-        packed |= strcmp(name, "Content-Encoding") == 0;
-    if (packed || response->partial || response->verbatim || count != 1 || !type || !strstr(type, "json") ||
-        strstr(type, "ndjson"))
-        return;
-    ra_error err = {0};
-    json_scan scan;
-    json_scan_begin(&scan, pieces[0].data, pieces[0].size, &err);
-    if (json_scan_skip(&scan, NULL)) json_scan_end(&scan);
-    fuzz_expect(json_scan_close(&scan) == RA_OK, "a reply is not the JSON that it says it is");
-}
-
-static http_exchange *ask(const char *method, const char *target, const http_headers *headers,
-                          const ra_error *broken, const void *body, size_t size) {
-    http_exchange *exchange = http_exchange_take(target);
-    fuzz_expect(exchange, "out of memory");
-    http_exchange_begin(exchange, &service, method, headers, broken);
-    if (exchange->step == HTTP_RECEIVING && size) http_exchange_receive(exchange, body, size);
-    http_exchange_finish(exchange, &service);
-    service.done(service.context, &exchange->request, &exchange->response, 0);
-    if (exchange->response.status) expect_reply(&exchange->response);
-    return exchange;
-}
-
-/* One request: "METHOD TARGET", a line for each header, an empty line, the body. */
-static void request(const uint8_t *bytes, size_t size) {
-    enum { MOST = 24 };
-    char *lines[MOST], *first = fuzz_line(&bytes, &size), *target = strchr(first, ' ');
     size_t count = 0;
+    fuzz_expect(ra_safetensors_writer_new(&writer, &err) == RA_OK, "out of memory");
+    ra_status status = ra_trainer_store(trainer, true, writer, &err);
+    if (status == RA_OK) status = ra_safetensors_writer_image(writer, &parts, &count, &err);
+    fuzz_expect_error(status, &err);
+    for (size_t i = 0; status == RA_OK && i < count; i++) fuzz_read(parts[i].data, parts[i].size);
+    ra_free(parts);
+    ra_safetensors_writer_free(writer);
+}
+
+static void step(ra_trainer *trainer) {
     ra_error err = {0};
-    http_headers headers = {0};
-    if (!server
-             .dictionaries) { /* one service for all inputs: a request changes nothing that the next one sees */
-        start(1);
-        atexit(stop);
+    ra_train_progress progress;
+    size_t width = ra_dictionary_dimensions(ra_sae_dictionary(ra_trainer_sae(trainer)));
+    float *x = width < WIDEST ? ra_calloc(ROWS * width, sizeof *x) : NULL;
+    if (!x) return;
+    for (size_t i = 0; i < ROWS * width; i++) x[i] = (float)(i % 5) - 2;
+    fuzz_expect_error(ra_trainer_step(trainer, x, ROWS, &progress, &err), &err);
+    ra_free(x);
+}
+
+/* As `rasae train --resume` opens it; then one step, and the state is stored. */
+static void checkpoint(const uint8_t *bytes, size_t size) {
+    ra_error err = {0};
+    ra_backend *backend = NULL;
+    ra_sae *sae = NULL;
+    ra_safetensors *file = NULL;
+    ra_trainer *trainer = NULL;
+    ra_train_settings settings = {0};
+    const char *path = fuzz_file("checkpoint.safetensors", bytes, size);
+    fuzz_expect(ra_backend_open("cpu", &(ra_backend_options){.threads = 1}, &backend, &err) == RA_OK,
+                "no CPU");
+    ra_status status = ra_sae_open(path, NULL, backend, &sae, &err);
+    if (status == RA_OK) status = ra_safetensors_open(path, &file, &err);
+    if (status == RA_OK) status = ra_train_settings_read(file, &settings, &err);
+    if (status == RA_OK) status = ra_trainer_new(sae, &settings, ROWS, &trainer, &err);
+    if (status == RA_OK) status = ra_trainer_restore(trainer, file, &err);
+    fuzz_expect_error(status, &err);
+    if (status == RA_OK) {
+        store(trainer);
+        step(trainer);
     }
-    if (target) *target++ = '\0';
-    if (!target || *target != '/') target = (char *)"/";
-    ra_status status = http_headers_first_line(first, target, &err);
-    while (status == RA_OK && size && count < MOST) {
-        char *line = lines[count++] = fuzz_line(&bytes, &size), *colon = strchr(line, ':');
-        if (!*line) break;
-        if (!colon) continue;
-        *colon = '\0';
-        const char *value = colon + 1 + (colon[1] == ' ');
-        if (strcasecmp(line, "Content-Length") != 0 && strcasecmp(line, "Transfer-Encoding") != 0)
-            status = http_headers_add(&headers, line, (size_t)(colon - line), value, strlen(value), &err);
-    }
-    headers.length = size;
-    http_exchange_give(ask(first, target, &headers, status == RA_OK ? NULL : &err, bytes, size));
-    while (count) ra_free(lines[--count]);
-    ra_free(first);
+    ra_trainer_free(trainer);
+    ra_safetensors_free(file);
+    ra_sae_free(sae);
+    ra_backend_release(backend);
+    fuzz_remove("checkpoint.safetensors");
 }
-FUZZ_TARGET(request, FUZZ_BYTES, request)
-
-/* ---- sequences ----------------------------------------------------------------------------------------- */
-
-enum { ANY = 1 }; /* a set of variants, 1 << variant; ANY: a file of unknown content */
-
-/* The variants that an answer may come from, and that of the file; 0: it does not open, or there is none. */
-static unsigned served_variants, file_variant;
-
-static void expect_atom(void) {
-    http_exchange *exchange =
-        ask("GET", "/v1/dictionaries/m/atoms/3?format=raw", &(http_headers){.has_host = true}, NULL, NULL, 0);
-    http_piece pieces[HTTP_PIECES];
-    if (exchange->response.status == 200) {
-        float first = 0;
-        fuzz_expect(served_variants, "a dictionary that was unloaded answers");
-        fuzz_expect(http_response_pieces(&exchange->response, pieces) > 0, "an atom without bytes");
-        if (!(served_variants & ANY)) {
-            fuzz_expect(pieces[0].size >= sizeof first, "an atom without numbers");
-            memcpy(&first, pieces[0].data, sizeof first);
-            unsigned variant = (unsigned)first / 100;
-            fuzz_expect(variant < 8 && served_variants >> variant & 1 && first == (float)(100 * variant + 3),
-                        "an atom of another file");
-        }
-    } else {
-        fuzz_expect(!served_variants || served_variants & ANY, "a dictionary that is loaded does not answer");
-    }
-    http_exchange_give(exchange);
-}
-
-/* A file with some bytes changed, or cut. */
-static void write_hostile(const uint8_t **bytes, size_t *size) {
-    static uint8_t image[LARGEST_IMAGE];
-    size_t all = model_image(4, image, sizeof image), count = *size ? (*bytes)[0] % 8u : 0, used = *size > 0;
-    for (; count && *size - used >= 3; count--, used += 3)
-        image[((*bytes)[used] | (*bytes)[used + 1] << 8) % all] = (*bytes)[used + 2];
-    if (*size - used >= 2 && (*bytes)[used] % 4 == 0) all = ((*bytes)[used + 1] * 8u) % all;
-    *bytes += used, *size -= used;
-    fuzz_file("m.safetensors", image, all);
-    file_variant = 0; /* it may open or not */
-}
-
-static void loaded(ra_status status, const ra_error *err) {
-    fuzz_expect_error(status, err);
-    if (status == RA_OK)
-        served_variants = file_variant ? 1u << file_variant : ANY;
-    else
-        fuzz_expect(!file_variant || status == RA_ERR_STATE, "a good file is refused");
-}
-
-static void engine(const uint8_t *bytes, size_t size) {
-    static uint8_t image[LARGEST_IMAGE];
-    if (server.dictionaries) return; /* the target `request` runs in this process */
-    served_variants = 1u << (file_variant = 1);
-    start(1);
-    for (int steps = 0; size && steps < 24; steps++) {
-        unsigned step = *bytes % 9;
-        ra_error err = {0};
-        bytes++, size--;
-        switch (step) {
-        case 0:
-            file_variant = 1 + (size ? *bytes % 3 : 0);
-            fuzz_file("m.safetensors", image, model_image(file_variant, image, sizeof image));
-            break;
-        case 1:
-            write_hostile(&bytes, &size);
-            break;
-        case 2:
-            fuzz_remove("m.safetensors");
-            file_variant = 0;
-            break;
-        case 3:
-            loaded(registry_load(server.dictionaries, "m", &err), &err);
-            break;
-        case 4:
-            loaded(registry_reload(server.dictionaries, "m", &err), &err);
-            break;
-        case 5:
-            if (registry_unload(server.dictionaries, "m", &err) == RA_OK) served_variants = 0;
-            break;
-        case 6:
-        case 7: /* which files they look at is their own affair */
-            if (step == 6)
-                (void)registry_poll(server.dictionaries);
-            else
-                (void)registry_reload_all(server.dictionaries);
-            if (served_variants) served_variants |= file_variant ? 1u << file_variant : ANY;
-            break;
-        default: {
-            char *target = fuzz_line(&bytes, &size), *body = fuzz_line(&bytes, &size);
-            http_exchange_give(ask(*body ? "POST" : "GET", *target == '/' ? target : "/",
-                                   &(http_headers){.has_host = true, .length = strlen(body)}, NULL, body,
-                                   strlen(body)));
-            ra_free(target), ra_free(body);
-        }
-        }
-        expect_atom();
-    }
-    stop();
-}
-FUZZ_TARGET(engine, FUZZ_BYTES, engine)
+FUZZ_TARGET(checkpoint, FUZZ_SAFETENSORS, checkpoint)

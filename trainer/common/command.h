@@ -100,8 +100,8 @@ extern const char *const model_dtype_names[]; /* f32, f16, bf16, by ra_dtype */
 #define MODEL_ARCHETYPES_ROW(member)                                                                         \
     {                                                                                                        \
         "archetypes", RA_SETTING_COUNT, member, .min = 1, .max = 65536, .argument = "T",                     \
-                                                .help = "points kept for each atom, largest convex "         \
-                                                        "weights first (16)"                                 \
+                                                .help = "points kept for each atom of a dense W, largest "   \
+                                                        "weights first (16); mixtures keep all of theirs"    \
     }
 #define MODEL_NETWORK_ROW(member)                                                                            \
     {                                                                                                        \

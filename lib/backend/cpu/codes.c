@@ -57,6 +57,8 @@ static void decode_row(const decode_job *job, size_t b) {
     const ra_codes *codes = job->codes;
     size_t from = codes->start[b], end = codes->start[b + 1];
     float *row = job->x_hat + b * job->d;
+    memset(row, 0, job->d * sizeof *row);
+    if (from == end) return; /* where no row has a code, there are no arrays */
     const ra_gather atoms = {.rows = job->D,
                              .type = job->dtype,
                              .stride = job->d,
@@ -64,7 +66,6 @@ static void decode_row(const decode_job *job, size_t b) {
                              .weight = codes->value + from,
                              .count = end - from,
                              .more = ra_codes_entries(codes) - end};
-    memset(row, 0, job->d * sizeof *row);
     ra_gather_add(&atoms, job->d, row);
 }
 

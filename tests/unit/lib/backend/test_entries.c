@@ -204,6 +204,26 @@ START_TEST(test_pursue_backward_of_long_rows) {
 }
 END_TEST
 
+/* Rows without a code are zeros, and codes without any entry need no arrays. */
+START_TEST(test_decode_of_no_codes) {
+    static const float D[2] = {1, 2}, zeros[4] = {0};
+    size_t start[3] = {0};
+    const ra_codes none = {.rows = 2, .latents = 1, .start = start};
+    for (int device = 0; device < TESTED_DEVICES; device++) {
+        pair p = pair_open(device);
+        float out[2][4] = {{5, 5, 5, 5}, {5, 5, 5, 5}};
+        float *on_D = pair_put(&p, D, sizeof D), *on_out = pair_put(&p, out[1], sizeof out[1]);
+        PAIR_RUN(p, decode, (&none, RA_F32, D, 2, out[0]), (&none, RA_F32, on_D, 2, on_out));
+        pair_get(&p, out[1], on_out, sizeof out[1]);
+        assert_close(out[0], zeros, 4, 0);
+        assert_close(out[1], zeros, 4, 0);
+        pair_drop(&p, BLOCKS(on_D, on_out));
+        pair_close(&p);
+    }
+}
+END_TEST
+
+TEST_CASES(backend_no_codes, test_decode_of_no_codes)
 TEST_CASES_LOOP(backend_entries, 60, CASES, test_entries)
 TEST_CASES_SLOW(backend_long_pursuit, 60, test_pursue_long_rows, test_pursue_backward_of_long_rows)
 TEST_CASES_LOOP(backend_pursuit, 60, CASES, test_pursue, test_pursue_backward)
