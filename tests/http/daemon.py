@@ -169,6 +169,15 @@ class Daemon:
     def socket(self):
         return socket.create_connection(self.address, timeout=PATIENCE)
 
+    def begun(self, path, size, *headers):
+        """A connection whose POST the daemon has begun, with a body of `size` bytes that is still to come."""
+        lines = ["POST %s HTTP/1.1" % path, "Host: x", "Expect: 100-continue", "Content-Length: %d" % size, *headers]
+        connection = self.socket()
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        answer = connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 100 "), answer
+        return connection
+
     def raw(self, data):
         """Sends bytes on a new connection; returns everything that it receives until the connection is closed."""
         with self.socket() as connection:

@@ -113,9 +113,7 @@ class Device(unittest.TestCase):
         lost = os.path.join(os.path.dirname(daemon.PROGRAM), "lost")
         with Daemon(*WORDS, "--device", "cuda", "--admin-listen", "127.0.0.1:0", "--drain-seconds", str(PATIENCE),
                     env={"EMULATION_LOST": lost}) as served:
-            begun = served.socket()  # a request that has begun, so that the drain waits for its end
-            begun.sendall(b"POST /v1/dictionaries/words/search HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{")
-            wait_for(lambda: b"rasaed_requests_in_flight 2" in self.admin(served, "/metrics").body, "the request")
+            begun = served.begun("/v1/dictionaries/words/search", 2)  # the drain waits for its end
             self.assertEqual(self.admin(served, "/health/ready").status, 200)
             open(lost, "wb").close()
             reply = served.post("/v1/dictionaries/words/encode", {"inputs": INPUTS})
@@ -124,7 +122,7 @@ class Device(unittest.TestCase):
             self.assertEqual((ready.status, ready.json["status"]), (503, "failed"))
             self.assertIn("does not respond until the program is restarted", ready.json["reason"])
             self.assertEqual(self.admin(served, "/health/live").status, 200)
-            begun.sendall(b"}")
+            begun.sendall(b"{}")
             self.assertEqual(served.process.wait(PATIENCE), EXIT_DEVICE)
             begun.close()
             served.says("the device is lost: the device cuda:0 failed at")
@@ -140,10 +138,8 @@ class Device(unittest.TestCase):
             served.says("dictionary words: not reloaded, generation 1 keeps serving: the device cuda:0 failed")
 
     def half_a_request(self, served):
-        begun = served.socket()
-        begun.sendall(b"POST /v1/dictionaries/words/search HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-                      b"Content-Length: 2\r\n\r\n{")
-        wait_for(lambda: b"rasaed_requests_in_flight 2" in self.admin(served, "/metrics").body, "the request")
+        begun = served.begun("/v1/dictionaries/words/search", 2, "Connection: close")
+        begun.sendall(b"{")
         return begun
 
     def test_a_device_that_is_lost_while_draining(self):

@@ -275,10 +275,7 @@ class Reload(unittest.TestCase):
 class Stop(unittest.TestCase):
     def begin(self, daemon):
         """A connection with half a request that the server has received."""
-        connection = daemon.socket()
-        head = "POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
-        connection.sendall((head % (RECONSTRUCT, len(BODY))).encode())
-        self.assertTrue(connection.recv(65536).startswith(b"HTTP/1.1 100 "))
+        connection = daemon.begun(RECONSTRUCT, len(BODY))
         connection.sendall(BODY[:5].encode())
         return connection
 
