@@ -11,7 +11,7 @@ import time
 import support
 from support import Case, small_data
 
-PATIENCE, BLOCKS = 60, 4000
+PATIENCE, STEADY, BLOCKS = 60, 0.1, 4000
 
 
 class ChangedFiles(Case):
@@ -32,12 +32,17 @@ class ChangedFiles(Case):
         with open(self.x, "wb") as file:
             file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + block.tobytes() * BLOCKS)
 
-    def wait_until_it_is_mapped(self, process):
-        end = time.monotonic() + PATIENCE
-        while process.poll() is None and time.monotonic() < end:
+    def wait_until_it_is_read(self, process):
+        """A command maps it for a moment first, to see what it is, and then for as long as it works on it."""
+        begun = time.monotonic()
+        since = None
+        while process.poll() is None and time.monotonic() - begun < PATIENCE:
             with open("/proc/%d/maps" % process.pid, encoding="utf-8") as file:
-                if self.x in file.read():
-                    return
+                mapped = [line.split()[0] for line in file if self.x in line]
+            if not since or since[0] != mapped:
+                since = mapped, time.monotonic()
+            if mapped and time.monotonic() - since[1] > STEADY:
+                return
 
     def shorten(self):
         os.truncate(self.x, 4096)
@@ -80,7 +85,7 @@ class ChangedFiles(Case):
                             ("trace", model, self.x, "-o", self.out)):
                 self.write_large_data()
                 process = self.start(*command)
-                self.wait_until_it_is_mapped(process)
+                self.wait_until_it_is_read(process)
                 change()
                 self.assertEqual(self.ends_with_one_sentence(process), "")
                 self.assertEqual(sorted(os.listdir(self.folder)), ["model.safetensors", "x.npy"])
