@@ -370,13 +370,14 @@ fuzz-run: $(FUZZER)
 	  OPENBLAS_NUM_THREADS=1 $(FUZZER) $$name -max_total_time=$(SECONDS) -max_len=32768 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
 	    -artifact_prefix=$(BUILD)/fuzz/$$name/ $(BUILD)/fuzz/$$name/inputs tests/fuzz/corpus/$$name || exit 1; done
 
-fuzz-minimize: ## keep, of the inputs that were found, those that reach something new
+fuzz-minimize: ## keep the fewest inputs that reach what all do, and those that were wrong once
 	$(Q)$(FUZZ_MAKE) fuzz-minimize-run
 
 fuzz-minimize-run: $(FUZZER)
-	$(Q)for name in $(or $(FUZZ),$(FUZZ_ALL)); do rm -rf $(BUILD)/fuzz/$$name/kept && mkdir -p $(BUILD)/fuzz/$$name/kept && \
-	  OPENBLAS_NUM_THREADS=1 $(FUZZER) $$name -merge=1 -max_len=32768 $(BUILD)/fuzz/$$name/kept tests/fuzz/corpus/$$name $(BUILD)/fuzz/$$name/inputs && \
-	  rm -rf tests/fuzz/corpus/$$name && mv $(BUILD)/fuzz/$$name/kept tests/fuzz/corpus/$$name || exit 1; done
+	$(Q)for name in $(or $(FUZZ),$(FUZZ_ALL)); do kept=$(BUILD)/fuzz/$$name/kept; mkdir -p $(BUILD)/fuzz/$$name/inputs && rm -rf $$kept && mkdir $$kept && \
+	  OPENBLAS_NUM_THREADS=1 $(FUZZER) $$name -set_cover_merge=1 -use_counters=0 -max_len=32768 $$kept tests/fuzz/corpus/$$name \
+	    $(BUILD)/fuzz/$$name/inputs && find tests/fuzz/corpus/$$name -name 'found-*' -exec cp {} $$kept \; && \
+	  rm -rf tests/fuzz/corpus/$$name && mv $$kept tests/fuzz/corpus/$$name || exit 1; done
 
 fuzz-coverage: ## print which share of each parser's lines the kept inputs reach
 	$(Q)sh deploy/install-deps --fuzz

@@ -348,8 +348,15 @@ static void tokens(const uint8_t *bytes, size_t size) {
     ra_token_lines *read = NULL;
     const char *path = fuzz_file("tokens", bytes, size);
     size_t lines = ra_labels_lines((const char *)bytes, size);
-    ra_status status = ra_token_lines_open(path, lines, ROWS, SKIP, &read, &err);
+    ra_status status = ra_token_lines_open(path, lines + 1, ROWS, SKIP, &read, &err);
+    fuzz_expect(status != RA_OK, "there are tokens for more texts than lines");
     fuzz_expect_error(status, &err);
+    err = (ra_error){0};
+    status = ra_token_lines_open(path, lines, ROWS, SKIP, &read, &err);
+    fuzz_expect_error(status, &err);
+    if (status == RA_OK)
+        fuzz_expect(ra_token_lines_texts(read) == lines && ra_token_lines_rows(read) == ROWS,
+                    "tokens of other texts");
     for (size_t i = 0; status == RA_OK && i < lines; i++) {
         seen_tokens seen = {0};
         fuzz_expect(ra_token_lines_read(read, i, see_token, &seen, NULL) == RA_OK,
