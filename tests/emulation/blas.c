@@ -311,12 +311,22 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
     return set(&p->alignment[which], sizeof p->alignment[which], value, bytes);
 }
 
+/* By their members: between these may be anything. */
+static bool same_layout(const lt_layout *a, const lt_layout *b) {
+    return a->rows == b->rows && a->columns == b->columns && a->ld == b->ld && a->type == b->type;
+}
+
+static bool same_product(const lt_product *a, const lt_product *b) {
+    return a->sums == b->sums && a->transpose_a == b->transpose_a && a->epilogue == b->epilogue &&
+           a->bias == b->bias;
+}
+
 /* Only what the backend asks for is emulated. */
 static void check_product(const lt_product *p, const lt_layout *a, const lt_layout *b, const lt_layout *c,
                           const lt_layout *d) {
     if (p->transpose_a != CUBLAS_OP_T || p->epilogue != CUBLASLT_EPILOGUE_BIAS || !p->bias)
         emulation_fault("a product of cuBLASLt that is not emulated");
-    if (a->type != b->type || c->type != CUDA_R_32F || memcmp(c, d, sizeof *c) != 0)
+    if (a->type != b->type || c->type != CUDA_R_32F || !same_layout(c, d))
         emulation_fault("a product of types that cuBLASLt does not multiply");
     if (a->rows != b->rows || a->columns != c->rows || b->columns != c->columns)
         emulation_fault("a product of cuBLASLt whose shapes differ");
@@ -358,8 +368,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t prod
     const lt_way *chosen = (const lt_way *)(const void *)way->data;
     if (!handle || !stream) emulation_fault("a matrix product on the default stream");
     check_product(p, left, right, result, (const lt_layout *)(void *)layout_d->data);
-    if (memcmp(&chosen->of, p, sizeof *p) != 0)
-        emulation_fault("a way that cuBLASLt found for another product");
+    if (!same_product(&chosen->of, p)) emulation_fault("a way that cuBLASLt found for another product");
     for (int i = 0; i < 4; i++)
         if ((uintptr_t)pointers[i] % chosen->alignment[i])
             emulation_fault("a matrix of a product that is less aligned than cuBLASLt was told");

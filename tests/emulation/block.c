@@ -21,6 +21,12 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#if __has_include(<valgrind/valgrind.h>) /* memcheck is told of the stacks: make valgrind */
+#include <valgrind/valgrind.h>
+#else
+#define VALGRIND_STACK_REGISTER(start, end) 0
+#endif
+
 enum { MOST_THREADS = 1024, LANES = 32, STACK = 64 * 1024 };
 
 emulation_size threadIdx, blockIdx, blockDim, gridDim;
@@ -151,6 +157,7 @@ static fiber *new_fiber(void) {
     fiber *made = calloc(1, sizeof *made);
     if (made) made->stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (!made || made->stack == MAP_FAILED) emulation_fault("no memory for a thread");
+    (void)VALGRIND_STACK_REGISTER(made->stack, made->stack + STACK);
     prepare_fiber(made, fiber_body);
     fibers[fiber_count++] = made;
     return made;
