@@ -49,7 +49,9 @@ ra_status forms_explain(const api_call *call, ra_matrix *inputs, size_t *k, ra_e
     else
         RA_TRY(json_explain_parse(request->body, request->body_size, api_info(call)->dimensions,
                                   call->server->max_rows, inputs, k, err));
-    return api_choose_k(call, *k, 0, k, err);
+    ra_status status = api_choose_k(call, *k, 0, k, err);
+    if (status != RA_OK) ra_matrix_release(inputs);
+    return status;
 }
 
 /* ---- search -------------------------------------------------------------------------------------------- */
