@@ -182,6 +182,38 @@ void ra_coarse_widen(const ra_coarse *rows, size_t from, size_t count, float *x)
 
 /* ---- comparing ----------------------------------------------------------------------------------------- */
 
+/* Correct on every machine, and slow: every pair. */
+static void compare_anywhere(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from,
+                             bool magnitudes, float *bar, ra_coarse_found *found, void *context) {
+    (void)magnitudes;
+    for (size_t row = from; row < rows->rows; row++)
+        for (size_t c = 0; c < PANEL && panel * PANEL + c < columns->rows; c++)
+            if (bar[c] < INFINITY) bar[c] = found(context, panel * PANEL + c, row);
+}
+
+static int8_t column_number(const ra_coarse *columns, size_t column, size_t i) {
+    size_t width = ra_coarse_width(columns->d), lane = column % GROUP;
+    return (int8_t)
+        columns->number[(column - lane) * width + i / QUAD * QUAD * GROUP + lane * QUAD + i % QUAD];
+}
+
+static void score_anywhere(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from,
+                           size_t to, bool least, float *score, size_t stride) {
+    size_t width = ra_coarse_width(columns->d);
+    for (size_t row = from; row < to; row++)
+        for (size_t c = panel * PANEL; c < (panel + 1) * PANEL && c < columns->rows; c++) {
+            double sum = 0;
+            for (size_t i = 0; i < width; i++)
+                sum += (rows->number[row * width + i] - ZERO) * column_number(columns, c, i);
+            float product = (float)sum * (rows->step[row] * columns->step[c]);
+            if (least)
+                product += columns->error[c] * rows->length[row] + columns->length[c] * rows->error[row];
+            score[(row - from) * stride + c % PANEL] = -2 * product;
+        }
+}
+
+/* ---- with instructions for products of 8 bits ----------------------------------------------------------- */
+
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(RA_SANITIZE)
 #include <immintrin.h>
 
@@ -189,9 +221,8 @@ void ra_coarse_widen(const ra_coarse *rows, size_t from, size_t count, float *x)
 #define UNROLL _Pragma("GCC unroll 8")
 enum { GROUPS = PANEL / GROUP };
 
-bool ra_coarse_pays(size_t d) {
-    enum { MOST = INT32_MAX / (ZERO * LARGEST) }; /* products of longer rows may not fit 32 bits */
-    return d <= MOST && ra_processor_is_v4() && __builtin_cpu_supports("avx512vnni");
+static bool has_products(void) {
+    return ra_processor_is_v4() && __builtin_cpu_supports("avx512vnni");
 }
 
 /* What a panel says of its columns, GROUP at a time. */
@@ -261,8 +292,8 @@ TARGET static void compare_tile(const panel_view *p, const ra_coarse *rows, size
     }
 }
 
-void ra_coarse_compare(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from,
-                       bool magnitudes, float *bar, ra_coarse_found *found, void *context) {
+static void compare_at_once(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from,
+                            bool magnitudes, float *bar, ra_coarse_found *found, void *context) {
     size_t first = panel * PANEL;
     uint64_t above[TILE];
     panel_view view = view_panel(columns, panel);
@@ -306,8 +337,8 @@ TARGET static void score_tile(const panel_view *p, const ra_coarse *rows, size_t
     }
 }
 
-void ra_coarse_scores(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from, size_t to,
-                      bool least, float *score, size_t stride) {
+static void score_at_once(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from,
+                          size_t to, bool least, float *score, size_t stride) {
     size_t first = panel * PANEL, left = columns->rows - first;
     const panel_view view = view_panel(columns, panel);
     score_place place = {.columns = left < PANEL ? left : PANEL, .stride = stride, .least = least};
@@ -320,40 +351,27 @@ void ra_coarse_scores(const ra_coarse *columns, size_t panel, const ra_coarse *r
 
 #else
 
-bool ra_coarse_pays(size_t d) {
-    (void)d;
+static bool has_products(void) {
     return false;
 }
 
-/* Every pair: correct, and slow. */
-void ra_coarse_compare(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from,
-                       bool magnitudes, float *bar, ra_coarse_found *found, void *context) {
-    (void)magnitudes;
-    for (size_t row = from; row < rows->rows; row++)
-        for (size_t c = 0; c < PANEL && panel * PANEL + c < columns->rows; c++)
-            if (bar[c] < INFINITY) bar[c] = found(context, panel * PANEL + c, row);
-}
-
-static int8_t column_number(const ra_coarse *columns, size_t column, size_t i) {
-    size_t width = ra_coarse_width(columns->d), lane = column % GROUP;
-    return (int8_t)
-        columns->number[(column - lane) * width + i / QUAD * QUAD * GROUP + lane * QUAD + i % QUAD];
-}
-
-/* Correct, and slow. */
-void ra_coarse_scores(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from, size_t to,
-                      bool least, float *score, size_t stride) {
-    size_t width = ra_coarse_width(columns->d);
-    for (size_t row = from; row < to; row++)
-        for (size_t c = panel * PANEL; c < (panel + 1) * PANEL && c < columns->rows; c++) {
-            double sum = 0;
-            for (size_t i = 0; i < width; i++)
-                sum += (rows->number[row * width + i] - ZERO) * column_number(columns, c, i);
-            float product = (float)sum * (rows->step[row] * columns->step[c]);
-            if (least)
-                product += columns->error[c] * rows->length[row] + columns->length[c] * rows->error[row];
-            score[(row - from) * stride + c % PANEL] = -2 * product;
-        }
-}
+#define compare_at_once compare_anywhere
+#define score_at_once score_anywhere
 
 #endif
+
+bool ra_coarse_pays(size_t d) {
+    enum { MOST = INT32_MAX / (ZERO * LARGEST) }; /* products of longer rows may not fit 32 bits */
+    return d <= MOST && has_products();
+}
+
+void ra_coarse_compare(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from,
+                       bool magnitudes, float *bar, ra_coarse_found *found, void *context) {
+    (has_products() ? compare_at_once : compare_anywhere)(columns, panel, rows, from, magnitudes, bar, found,
+                                                          context);
+}
+
+void ra_coarse_scores(const ra_coarse *columns, size_t panel, const ra_coarse *rows, size_t from, size_t to,
+                      bool least, float *score, size_t stride) {
+    (has_products() ? score_at_once : score_anywhere)(columns, panel, rows, from, to, least, score, stride);
+}

@@ -4,7 +4,7 @@
  * product of two rounded rows, which takes a quarter of the time of one in float32, bounds that of the rows themselves
  * from above. Where only the largest dot products matter, few are left to be computed.
  *
- * Only on machines with instructions for such products; ra_coarse_pays() tells. */
+ * It is fast only on machines with instructions for such products; ra_coarse_pays() tells. */
 #ifndef RA_TENSOR_COARSE_H
 #define RA_TENSOR_COARSE_H
 

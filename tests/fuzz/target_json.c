@@ -58,14 +58,14 @@ static void expect_codes(const ra_codes *codes) {
         }
 }
 
-/* ---- the bodies ---------------------------------------------------------------------------------------- */
+/* ---- the bodies; one that is refused leaves no memory behind -------------------------------------------- */
 
 static ra_status latents(const char *body, size_t size, const cJSON *tree, ra_error *err) {
     latents_request out;
     ra_status status = json_latents_parse(body, size, LATENTS, ROWS, &out, err);
     (void)tree;
     if (status == RA_OK) expect_codes(&out.codes);
-    latents_request_release(&out);
+    if (status == RA_OK) latents_request_release(&out);
     return status;
 }
 
@@ -73,7 +73,7 @@ static ra_status inputs(const char *body, size_t size, const cJSON *tree, ra_err
     ra_matrix out = {0};
     ra_status status = json_inputs_parse(body, size, DIMENSIONS, ROWS, &out, err);
     if (status == RA_OK) expect_inputs(&out, tree);
-    ra_matrix_release(&out);
+    if (status == RA_OK) ra_matrix_release(&out);
     return status;
 }
 
@@ -82,7 +82,7 @@ static ra_status explain(const char *body, size_t size, const cJSON *tree, ra_er
     size_t k = 0;
     ra_status status = json_explain_parse(body, size, DIMENSIONS, ROWS, &out, &k, err);
     if (status == RA_OK) expect_inputs(&out, tree);
-    ra_matrix_release(&out);
+    if (status == RA_OK) ra_matrix_release(&out);
     return status;
 }
 
@@ -90,7 +90,7 @@ static ra_status search(const char *body, size_t size, const cJSON *tree, ra_err
     search_request out;
     ra_status status = json_search_parse(body, size, DIMENSIONS, ROWS, &out, err);
     (void)tree;
-    search_request_release(&out);
+    if (status == RA_OK) search_request_release(&out);
     return status;
 }
 
@@ -99,7 +99,7 @@ static ra_status ids(const char *body, size_t size, const cJSON *tree, ra_error 
     ra_status status = json_ids_parse(body, size, ROWS, &out, err);
     (void)tree;
     if (status == RA_OK) fuzz_expect(out.count > 0 && out.count <= ROWS, "a wrong number of ids");
-    ids_request_release(&out);
+    if (status == RA_OK) ids_request_release(&out);
     return status;
 }
 
@@ -107,7 +107,7 @@ static ra_status steer(const char *body, size_t size, const cJSON *tree, ra_erro
     steer_request out;
     ra_status status = json_steer_parse(body, size, DIMENSIONS, ROWS, &out, err);
     if (status == RA_OK) expect_inputs(&out.inputs, tree);
-    steer_request_release(&out);
+    if (status == RA_OK) steer_request_release(&out);
     return status;
 }
 
@@ -118,7 +118,7 @@ static ra_status edit(const char *body, size_t size, const cJSON *tree, ra_error
     if (status == RA_OK) fuzz_expect(out.count <= EDIT_MAX, "more edits than allowed");
     for (size_t i = 0; status == RA_OK && i < out.count; i++)
         fuzz_expect(isfinite(out.edits[i].value), "an edit by a number that is not finite");
-    edit_request_release(&out);
+    if (status == RA_OK) edit_request_release(&out);
     return status;
 }
 
@@ -131,7 +131,7 @@ static ra_status sae_vector(const char *body, size_t size, const cJSON *tree, ra
     neuronpedia_request out;
     ra_status status = json_sae_vector_parse(body, size, &out, err);
     (void)tree;
-    neuronpedia_request_release(&out);
+    if (status == RA_OK) neuronpedia_request_release(&out);
     return status;
 }
 
@@ -139,7 +139,7 @@ static ra_status sae_topk(const char *body, size_t size, const cJSON *tree, ra_e
     neuronpedia_request out;
     ra_status status = json_sae_topk_parse(body, size, &out, err);
     (void)tree;
-    neuronpedia_request_release(&out);
+    if (status == RA_OK) neuronpedia_request_release(&out);
     return status;
 }
 
@@ -148,7 +148,7 @@ static ra_status oip_infer(const char *body, size_t size, const cJSON *tree, ra_
     ra_status status = oip_infer_parse(body, size, size, LATENTS, ROWS, &out, err);
     (void)tree;
     if (status == RA_OK) expect_codes(&out.codes);
-    oip_infer_request_release(&out);
+    if (status == RA_OK) oip_infer_request_release(&out);
     return status;
 }
 
@@ -156,7 +156,7 @@ static ra_status oip_encode(const char *body, size_t size, const cJSON *tree, ra
     oip_encode_request out;
     ra_status status = oip_encode_parse(body, size, size, DIMENSIONS, ROWS, &out, err);
     (void)tree;
-    oip_encode_request_release(&out);
+    if (status == RA_OK) oip_encode_request_release(&out);
     return status;
 }
 
@@ -194,7 +194,7 @@ static ra_status label(const char *body, size_t size, const cJSON *tree, ra_erro
     (void)tree;
     if (status == RA_OK) fuzz_expect(out.count == 1 && out.items[0].label, "an atom without its label");
     if (status == RA_OK) expect_changes(&out, 1);
-    label_changes_release(&out);
+    if (status == RA_OK) label_changes_release(&out);
     return status;
 }
 
@@ -202,7 +202,7 @@ static ra_status some_labels(const char *body, size_t size, bool lines, ra_error
     label_changes out;
     ra_status status = json_labels_parse(body, size, lines, ROWS, &out, err);
     if (status == RA_OK) expect_changes(&out, ROWS);
-    label_changes_release(&out);
+    if (status == RA_OK) label_changes_release(&out);
     return status;
 }
 
@@ -222,7 +222,7 @@ static ra_status list(const char *body, size_t size, const cJSON *tree, ra_error
     (void)tree;
     if (status == RA_OK) fuzz_expect(out.count <= ROWS, "more atoms than allowed");
     if (status == RA_OK) expect_text(out.description, DESCRIPTION_BYTES);
-    list_change_release(&out);
+    if (status == RA_OK) list_change_release(&out);
     return status;
 }
 
@@ -231,7 +231,7 @@ static ra_status compare(const char *body, size_t size, const cJSON *tree, ra_er
     ra_status status = json_compare_parse(body, size, &name, err);
     (void)tree;
     if (status == RA_OK) expect_text(name.data, name.size - 1);
-    text_release(&name);
+    text_release(&name); /* the caller's, whatever happens */
     return status;
 }
 

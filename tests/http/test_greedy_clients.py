@@ -26,7 +26,8 @@ class Greedy(unittest.TestCase):
         bombs = {"gzip": gzip.compress(zeros, 9), "deflate": zlib.compress(zeros, 9),
                  "zstd": subprocess.run(["zstd", "-q", "-19", "--stdout"], input=zeros, stdout=subprocess.PIPE, check=True,
                                         timeout=PATIENCE).stdout}
-        with Daemon("--dictionary", "m=" + hostile.MODEL, "--max-body", "1M") as daemon:
+        with Daemon("--dictionary", "m=" + hostile.MODEL, "--max-body", "1M",
+                    env={"ASAN_OPTIONS": "quarantine_size_mb=1"}) as daemon:  # else AddressSanitizer keeps what is freed
             before = hostile.memory(daemon.process)
             for coding, bomb in bombs.items():
                 self.assertLess(len(bomb), REAL // 500, coding)

@@ -166,7 +166,8 @@ ra_status json_label_parse(const char *body, size_t size, label_changes *out, ra
     label_reader reader = {.changes = out, .most = 1};
     *out = (label_changes){0};
     begin_label(&reader);
-    RA_TRY(json_body_read(body, size, label_wanted, members, 4, &reader, err));
+    ra_status status = json_body_read(body, size, label_wanted, members, 4, &reader, err);
+    if (status != RA_OK) return finish(out, status, err);
     json_scan_begin(&scan, body, size, err);
     if (!reader.label)
         json_scan_fail_with(&scan, RA_ERR_ARGUMENT,

@@ -7,7 +7,7 @@
  *               of an export that say what the server knows itself
  *   a list      {"atoms": [5, 9], "description": "animals"}
  *
- * Ownership: `out` owns its memory; the function after it releases it. Thread safety: no state.
+ * Ownership: `out` owns its memory; the function after it releases it. After an error it is {0}. Thread safety: no state.
  */
 #ifndef RASAED_CODEC_JSON_CHANGES_H
 #define RASAED_CODEC_JSON_CHANGES_H
