@@ -313,9 +313,9 @@ analyse: $(PACKAGES) ## look for faults with gcc's -fanalyzer, clang-tidy and cp
 	$(Q)PYTHONDONTWRITEBYTECODE=1 python3 tests/analyse/run.py
 
 # Without zeros where the sources set nothing, which memcheck is to find. Each test has a process of its own, as ever. Left out:
-# ledger, since valgrind keeps descriptors for itself and does not let a program set their limit; batcher_delay and batcher_under_way, which
-# need threads that run at the same time.
-NOT_VALGRIND := ledger|batcher_delay|batcher_under_way
+# ledger, since valgrind keeps descriptors for itself and does not let a program set their limit; guard, whose missing pages are another
+# signal there; batcher_delay and batcher_under_way, which need threads that run at the same time.
+NOT_VALGRIND := ledger|guard|batcher_delay|batcher_under_way
 VALGRIND := valgrind --quiet --suppressions=tests/analyse/valgrind.supp --error-exitcode=9 --leak-check=full --show-leak-kinds=definite \
   --errors-for-leak-kinds=definite
 valgrind: $(PACKAGES) ## run the unit tests, or SUITES="npy text", under valgrind's memcheck (hours)
