@@ -41,7 +41,7 @@ void model_file_measured(model_file *file);
 /* A complete checkpoint of the same sizes and kind. */
 void model_file_checkpoint(model_file *file);
 
-/* Adds a tensor, or takes the place of the one with this name. rank 0 to 2; values are copied. */
+/* Adds a tensor, or takes the place of the one with this name. rank 0 to 2; values are copied, NULL: zeros. */
 void model_file_put(model_file *file, const char *name, ra_dtype dtype, int rank, size_t rows, size_t cols,
                     const void *values);
 void model_file_put_text(model_file *file, const char *name, const char *text); /* U8 */

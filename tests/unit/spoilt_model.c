@@ -3,7 +3,6 @@
 #include <string.h>
 
 static void spoil(model_file *file, const spoilt_model *row) {
-    static const float zeros[256] = {0};
     switch (row->damage) {
     case DROP:
         model_file_drop(file, row->name);
@@ -11,7 +10,7 @@ static void spoil(model_file *file, const spoilt_model *row) {
     case SHAPE: {
         ra_dtype dtype =
             strcmp(row->name, "archetypes.index") && strcmp(row->name, "points.rows") ? RA_F32 : RA_I32;
-        model_file_put(file, row->name, dtype, row->b ? 2 : 1, row->a, row->b, row->a ? zeros : NULL);
+        model_file_put(file, row->name, dtype, row->b ? 2 : 1, row->a, row->b, NULL);
         break;
     }
     case TYPE:
